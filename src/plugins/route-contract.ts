@@ -1,0 +1,89 @@
+import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../errors.ts'
+
+/** Scopes of a tenant's API key (contract §6). */
+export const SCOPES = [
+  'connect',
+  'hosts:read',
+  'hosts:write',
+  'meetings:read',
+  'meetings:write',
+  'passes:write',
+  'mints:read',
+  'bots:write',
+  'tokens:read',
+  'hosts:import',
+] as const
+export type Scope = (typeof SCOPES)[number]
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may call: the operator's key, a key of the tenant with this scope, a bot, a browser, or anyone. */
+    caller?: 'operator' | Scope | 'bot' | 'browser' | 'anyone'
+    kind?: 'join' | 'obf' | 'zak'
+  }
+}
+
+const ALL_METHODS: HTTPMethods[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT']
+
+function faultsOf({ schema, config }: RouteOptions): string[] {
+  const faults: string[] = []
+  if (!config?.caller) faults.push('config.caller')
+  if (!schema?.operationId) faults.push('schema.operationId')
+  if (!schema?.tags?.length) faults.push('schema.tags')
+  const statuses = Object.keys((schema?.response as object | undefined) ?? {})
+  if (!statuses.some((status) => /^[23]/.test(status))) faults.push('schema.response of its success')
+  for (const family of ['4xx', '5xx']) if (!statuses.includes(family)) faults.push(`schema.response[${family}]`)
+  return faults
+}
+
+const methodsOf = (route: RouteOptions): HTTPMethods[] =>
+  (Array.isArray(route.method) ? route.method : [route.method]) as HTTPMethods[]
+
+/**
+ * Refuses to boot a route that does not say who may call it and what it answers: without a response schema Fastify
+ * sends every field a handler returns. Routes that a library brings (`hide: true`) are exempt.
+ */
+export const routeContract = fp(
+  async (app) => {
+    const known = new Map<string, Set<HTTPMethods>>()
+    app.decorate('knownRoutes', known)
+    app.addHook('onRoute', (route) => {
+      const methods = known.get(route.url) ?? new Set<HTTPMethods>()
+      for (const method of methodsOf(route)) methods.add(method)
+      known.set(route.url, methods)
+      if ((route.schema as { hide?: boolean } | undefined)?.hide) return
+      const faults = faultsOf(route)
+      if (faults.length > 0) throw new Error(`Route ${route.method} ${route.url} lacks ${faults.join(', ')}`)
+    })
+  },
+  { name: 'route-contract' },
+)
+
+/** Answers 405 on every known path for every method it does not take, HEAD included. Call it after all routes. */
+export function refuseOtherMethods(app: FastifyInstance): void {
+  for (const [url, methods] of [...app.knownRoutes]) {
+    if (url.includes('*') || url.startsWith('/docs')) continue
+    const method = ALL_METHODS.filter((candidate) => !methods.has(candidate))
+    if (method.length === 0) continue
+    const allow = [...methods].join(', ')
+    app.route({
+      method,
+      url,
+      schema: { hide: true },
+      // before the body is read: what a refused method carries is nobody's business
+      onRequest: async (_request, reply) => {
+        reply.header('allow', allow)
+        throw new AppError('method_not_allowed', `This path takes ${allow}.`)
+      },
+      handler: async () => {},
+    })
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    knownRoutes: Map<string, Set<HTTPMethods>>
+  }
+}

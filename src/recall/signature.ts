@@ -1,0 +1,126 @@
+import { createHmac } from 'node:crypto'
+import { constantTimeEqual } from '../lib/ids.ts'
+
+export interface RecallSecret {
+  id: string
+  key: Buffer
+}
+
+export type SignatureRefusal =
+  | 'signature_missing'
+  | 'signature_mismatch'
+  | 'timestamp_out_of_range'
+  | 'no_secret_configured'
+
+export type SignatureVerdict =
+  | { ok: true; webhookId: string; secretId: string }
+  | { ok: false; reason: SignatureRefusal }
+
+export interface SignedRequest {
+  /** Names and values in turn, as Node received them: joined values would hide a header that was sent twice. */
+  rawHeaders: string[]
+  secrets: RecallSecret[]
+  nowMs: number
+  toleranceSeconds: number
+  /** The raw body; a GET has none and signs the empty one. */
+  payload?: Buffer
+}
+
+/** Two families of names for one scheme. `webhook-*` is the standard's, `svix-*` the older one; they never mix. */
+const FAMILIES = ['webhook', 'svix'] as const
+const PARTS = ['id', 'timestamp', 'signature'] as const
+
+/** No dot, so that `id.timestamp.payload` has one reading. */
+const ID = /^[A-Za-z0-9_-]{1,128}$/
+/** Ten digits reach from 2001 to 2286; `Number` alone would take signs, fractions, hex and spaces. */
+const TIMESTAMP = /^[1-9][0-9]{9}$/
+const ENTRY = /^v1,([A-Za-z0-9+/]{43}=)$/
+const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
+const MAX_HEADER_BYTES = 2048
+/** Rotation signs with two secrets at most; more entries than this are noise, and each costs a comparison. */
+const MAX_ENTRIES = 16
+
+/**
+ * Verifies a Standard Webhooks signature (symmetric `v1`) over the raw bytes. It covers neither method, path nor query: it says
+ * who calls, not what may be minted. Every usable entry is compared with every secret in constant time.
+ * `timestamp_out_of_range` is only told where the signature itself held, or the timestamp cannot be read at all.
+ * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function verifyRecallSignature(request: SignedRequest): SignatureVerdict {
+  const { rawHeaders, secrets, nowMs, toleranceSeconds, payload = Buffer.alloc(0) } = request
+  if (secrets.length === 0) return refused('no_secret_configured')
+  const lines = signatureLines(rawHeaders)
+  if (PARTS.some((part) => !lines[part][0])) return refused('signature_missing')
+  if (PARTS.some((part) => lines[part].length !== 1)) return refused('signature_mismatch')
+  const [id, timestamp, signature] = PARTS.map((part) => lines[part][0] as string) as [string, string, string]
+  if (!ID.test(id) || signature.length > MAX_HEADER_BYTES) return refused('signature_mismatch')
+  if (!TIMESTAMP.test(timestamp)) return refused('timestamp_out_of_range')
+
+  // the received text is signed, not a number formatted again
+  const secretId = matchingSecret(secrets, candidatesOf(signature), Buffer.from(`${id}.${timestamp}.`), payload)
+  if (secretId === null) return refused('signature_mismatch')
+  const skewSeconds = Math.abs(Math.floor(nowMs / 1000) - Number(timestamp))
+  if (skewSeconds > toleranceSeconds) return refused('timestamp_out_of_range')
+  return { ok: true, webhookId: id, secretId }
+}
+
+/** The key in a verification secret: `whsec_` and canonical base64 of 24 to 64 bytes. Anything else is null. */
+export function parseRecallSecret(text: string): Buffer | null {
+  const base64 = SECRET.exec(text)?.[1]
+  const key = base64 === undefined ? null : canonicalBase64(base64)
+  return key && key.length >= 24 && key.length <= 64 ? key : null
+}
+
+/** Whether the request carries any signature header of either family; one that is empty or alone counts as present. */
+export function signaturePresence(rawHeaders: string[]): 'absent' | 'present' {
+  const names = FAMILIES.flatMap((family) => PARTS.map((part) => `${family}-${part}`))
+  return rawHeaders.some((text, index) => index % 2 === 0 && names.includes(text.toLowerCase())) ? 'present' : 'absent'
+}
+
+/** Every line of each header, of the one family that counts. */
+function signatureLines(rawHeaders: string[]): Record<(typeof PARTS)[number], string[]> {
+  const [standard, legacy] = FAMILIES.map((family) => linesOf(rawHeaders, family)) as [Lines, Lines]
+  return PARTS.some((part) => standard[part].length > 0) ? standard : legacy
+}
+
+type Lines = Record<(typeof PARTS)[number], string[]>
+
+function linesOf(rawHeaders: string[], family: string): Lines {
+  const lines: Lines = { id: [], timestamp: [], signature: [] }
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase()
+    const part = PARTS.find((each) => name === `${family}-${each}`)
+    if (part) lines[part].push(rawHeaders[index + 1] ?? '')
+  }
+  return lines
+}
+
+/** The MACs worth comparing. An entry of another version or shape is skipped; it does not spoil the others. */
+function candidatesOf(signature: string): Buffer[] {
+  const entries = signature.split(' ', MAX_ENTRIES)
+  return entries
+    .map((entry) => canonicalBase64(ENTRY.exec(entry)?.[1] ?? ''))
+    .filter((mac) => mac?.length === 32) as Buffer[]
+}
+
+/** `Buffer.from` skips what it does not know and ignores spare bits, so several spellings decode to one value: only one is right. */
+function canonicalBase64(text: string): Buffer | null {
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64') === text ? bytes : null
+}
+
+function matchingSecret(secrets: RecallSecret[], candidates: Buffer[], prefix: Buffer, payload: Buffer): string | null {
+  let matched: string | null = null
+  for (const { id, key } of secrets) {
+    const expected = createHmac('sha256', key).update(prefix).update(payload).digest()
+    for (const candidate of candidates) {
+      const isEqual = constantTimeEqual(candidate, expected) // compared even when one matched already
+      if (isEqual && matched === null) matched = id
+    }
+  }
+  return matched
+}
+
+function refused(reason: SignatureRefusal): SignatureVerdict {
+  return { ok: false, reason }
+}

@@ -1,0 +1,87 @@
+import { AppError } from '../errors.ts'
+
+/**
+ * A meeting number: 9 (before April 2020), 10 (personal) or 11 digits, and one spare. The `m` flag stays away, and so does
+ * `Number()`: ids are text. This very pattern is tested again where an upstream path is built.
+ */
+export const MEETING_ID = /^[0-9]{9,12}$/
+
+/** Below this no paste of a link is cut; above it nothing useful is pasted. */
+const MAX_LENGTH = 2048
+/** Spaces and no-break spaces, hyphens and dashes, soft hyphens, zero-width and direction marks: what mail and chat put between digits. */
+const SEPARATORS = /[\s\u00a0\u00ad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\ufeff-]/g
+const INVISIBLE = /[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g
+const WRAPPING = /^[\s<("']+|[\s>)"'.,;]+$/g
+/** What no link holds, but what URL parsers drop or rewrite. ASCII alone: a host in another script is another host. */
+const UNSAFE_IN_LINK = /[^\x21-\x7e]|\\/
+const WITHOUT_SCHEME = /^(?:[a-z0-9-]+\.)*(?:zoom\.us|zoom\.com|zoomgov\.com)\//i
+const PATHS = [
+  /^\/(?:j|w|s)\/([0-9]{9,12})\/?$/,
+  /^\/wc\/join\/([0-9]{9,12})\/?$/,
+  /^\/wc\/([0-9]{9,12})(?:\/(?:join|start))?\/?$/,
+]
+
+/** Whether the text is a bare meeting number. */
+export function isMeetingId(text: string): boolean {
+  return MEETING_ID.test(text)
+}
+
+/**
+ * The meeting number in what people paste: a number with any spacing, a join link of any region or vanity host, a web client
+ * link, or a `zoommtg:`/`zoomus:` link. What else the link holds (`pwd`, `tk`, `zak`) is dropped and never repeated.
+ * @throws invalid_request
+ */
+export function parseMeetingReference(text: string): string {
+  if (text.length > MAX_LENGTH) throw refuse('This is too long for a meeting number or a join link')
+  const number = text.replace(SEPARATORS, '')
+  if (isMeetingId(number)) return number
+  return idOfLink(text.replace(INVISIBLE, '').replace(WRAPPING, ''))
+}
+
+function idOfLink(text: string): string {
+  const url = UNSAFE_IN_LINK.test(text) ? null : URL.parse(WITHOUT_SCHEME.test(text) ? `https://${text}` : text)
+  if (!url) throw refuse('A meeting is a number of 9 to 12 digits or a Zoom join link')
+  const isAppLink = url.protocol === 'zoommtg:' || url.protocol === 'zoomus:'
+  if (!isAppLink && url.protocol !== 'https:' && url.protocol !== 'http:') {
+    throw refuse('A join link starts with https://, zoommtg:// or zoomus://')
+  }
+  checkHost(url)
+  return isAppLink ? idOfAppLink(url) : idOfPath(url.pathname)
+}
+
+/** The parser leaves the host's case alone for app links, so it is lowered here. A trailing dot or a port is not Zoom's writing. */
+function checkHost(url: URL): void {
+  const host = url.hostname.toLowerCase()
+  if (belongsTo(host, 'zoomgov.com'))
+    throw refuse('Meetings of Zoom for Government are another cloud and not supported')
+  const isZoom = belongsTo(host, 'zoom.us') || belongsTo(host, 'zoom.com')
+  if (!isZoom || url.username !== '' || url.password !== '' || url.port !== '') {
+    throw refuse('This link does not lead to zoom.us or zoom.com')
+  }
+}
+
+function belongsTo(host: string, domain: string): boolean {
+  return host === domain || host.endsWith(`.${domain}`)
+}
+
+function idOfAppLink(url: URL): string {
+  const [id, ...others] = url.searchParams.getAll('confno')
+  if (id === undefined || others.length > 0 || !isMeetingId(id))
+    throw refuse('This link names no meeting number (confno)')
+  return id
+}
+
+function idOfPath(path: string): string {
+  if (/^\/my\//.test(path)) {
+    throw refuse('A personal link (/my/…) holds no meeting number; give the number that the invitation shows')
+  }
+  for (const shape of PATHS) {
+    const id = shape.exec(path)?.[1]
+    if (id !== undefined) return id
+  }
+  throw refuse('This Zoom link names no meeting; a join link looks like https://zoom.us/j/ and 9 to 12 digits')
+}
+
+function refuse(message: string): AppError {
+  return new AppError('invalid_request', message)
+}

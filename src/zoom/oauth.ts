@@ -1,0 +1,154 @@
+import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
+import { type RejectionReason, type TokenRefusal, tokenRefusalOf } from './oauth-faults.ts'
+import { retryAfterSeconds } from './retry-after.ts'
+import { type TokenSet, tokenSetOf } from './token-set.ts'
+
+/** Of a Zoom app. Two secrets while one replaces the other, the new one first. */
+export interface ClientCredentials {
+  clientId: string
+  clientSecrets: string[]
+}
+
+/** What became of a refresh token that was, or was not, presented. Only `rejected` condemns it. */
+export type RefreshOutcome =
+  | { outcome: 'rotated'; tokens: TokenSet }
+  /** Provably never left: may be sent again at once. */
+  | { outcome: 'not_sent' }
+  | { outcome: 'rate_limited'; retryAfterSeconds: number }
+  /** Zoom refuses the app; says nothing about the grant. */
+  | { outcome: 'app_fault'; zoomCode?: number }
+  /** An admin disabled the app for this user (4738). */
+  | { outcome: 'blocked' }
+  /** `bare`: what our own lost rotation also causes. */
+  | { outcome: 'rejected'; reason: RejectionReason; bare: boolean }
+  /** Another parsed 4xx: no verdict, nothing spent. */
+  | { outcome: 'refused'; status: number }
+  /** 5xx: Zoom may have rotated. */
+  | { outcome: 'server_error'; status: number }
+  /** No answer that can be believed: Zoom may have rotated. */
+  | { outcome: 'ambiguous'; why: string }
+
+export type ExchangeOutcome =
+  | { outcome: 'granted'; tokens: TokenSet }
+  | { outcome: 'code_refused' }
+  | { outcome: 'app_fault' }
+  | { outcome: 'unavailable' }
+
+export type RevokeOutcome = { outcome: 'revoked' } | { outcome: 'refused' } | { outcome: 'app_fault' } | { outcome: 'unavailable' }
+
+export interface ZoomOAuth {
+  exchangeCode(
+    request: ClientCredentials & { code: string; redirectUri: string; codeVerifier: string },
+  ): Promise<ExchangeOutcome>
+  refresh(request: ClientCredentials & { refreshToken: string; timeoutMs: number }): Promise<RefreshOutcome>
+  revoke(request: ClientCredentials & { accessToken: string }): Promise<RevokeOutcome>
+}
+
+type Sent = ZoomReply | ZoomTransportError
+
+/**
+ * The token endpoint. No answer of Zoom's makes these throw: each ends in an outcome that says what is known about what was
+ * presented. `refresh` is never repeated here, save with the second client secret, when the first was refused and so nothing spent.
+ * @see https://developers.zoom.us/docs/integrations/oauth/
+ */
+export function createZoomOAuth({ http }: { http: Pick<ZoomHttp, 'send'> }): ZoomOAuth {
+  async function post(path: string, app: ClientCredentials, form: Record<string, string>, timeoutMs?: number): Promise<Sent> {
+    const endMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs
+    let sent: Sent = new ZoomTransportError('not_sent', 'NO_CLIENT_SECRET')
+    for (const secret of app.clientSecrets) {
+      const basic = Buffer.from(`${formEncode(app.clientId)}:${formEncode(secret)}`).toString('base64')
+      const limit = endMs === undefined ? {} : { timeoutMs: Math.max(1, endMs - performance.now()) }
+      sent = await http
+        .send({ method: 'POST', path, form, headers: { authorization: `Basic ${basic}` }, ...limit })
+        .catch(transportErrorOnly)
+      if (!isSecretRefused(sent)) return sent
+    }
+    return sent
+  }
+
+  return {
+    async exchangeCode({ code, redirectUri, codeVerifier, ...app }) {
+      const form = { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: codeVerifier }
+      return judgeExchange(await post('/oauth/token', app, form))
+    },
+    async refresh({ refreshToken, timeoutMs, ...app }) {
+      const form = { grant_type: 'refresh_token', refresh_token: refreshToken }
+      return judgeRefresh(await post('/oauth/token', app, form, timeoutMs))
+    },
+    async revoke({ accessToken, ...app }) {
+      return judgeRevoke(await post('/oauth/revoke', app, { token: accessToken }))
+    },
+  }
+}
+
+function judgeRefresh(sent: Sent): RefreshOutcome {
+  if (sent instanceof ZoomTransportError) {
+    return sent.kind === 'not_sent' ? { outcome: 'not_sent' } : { outcome: 'ambiguous', why: sent.kind }
+  }
+  const { status } = sent
+  if (isSuccess(sent)) {
+    const tokens = tokenSetOf(sent.body)
+    return tokens ? { outcome: 'rotated', tokens } : { outcome: 'ambiguous', why: 'no_usable_token_pair' }
+  }
+  if (status < 400) return { outcome: 'ambiguous', why: 'redirect' }
+  if (status === 429) return { outcome: 'rate_limited', retryAfterSeconds: retryAfterSeconds(sent.headers) }
+  if (status >= 500) return { outcome: 'server_error', status }
+  // 408 comes from something before Zoom that waited for it, a foreign body from something that may have
+  const refusal = status === 408 ? null : tokenRefusalOf(sent)
+  return refusal ? refreshRefusal(refusal, status) : { outcome: 'ambiguous', why: 'foreign_answer' }
+}
+
+function refreshRefusal(refusal: TokenRefusal, status: number): RefreshOutcome {
+  switch (refusal.about) {
+    case 'app':
+      return { outcome: 'app_fault', ...(refusal.zoomCode === undefined ? {} : { zoomCode: refusal.zoomCode }) }
+    case 'user':
+      return { outcome: 'blocked' }
+    case 'grant':
+      return { outcome: 'rejected', reason: refusal.reason, bare: refusal.bare }
+    default:
+      return { outcome: 'refused', status }
+  }
+}
+
+function judgeExchange(sent: Sent): ExchangeOutcome {
+  if (sent instanceof ZoomTransportError) return { outcome: 'unavailable' }
+  const tokens = isSuccess(sent) ? tokenSetOf(sent.body) : null
+  if (tokens) return { outcome: 'granted', tokens }
+  const refusal = isClientError(sent) ? tokenRefusalOf(sent) : null
+  if (!refusal) return { outcome: 'unavailable' }
+  return { outcome: refusal.about === 'app' ? 'app_fault' : 'code_refused' }
+}
+
+function judgeRevoke(sent: Sent): RevokeOutcome {
+  if (sent instanceof ZoomTransportError) return { outcome: 'unavailable' }
+  if (isSuccess(sent)) return { outcome: 'revoked' }
+  const refusal = isClientError(sent) ? tokenRefusalOf(sent) : null
+  if (!refusal) return { outcome: 'unavailable' }
+  return { outcome: refusal.about === 'app' ? 'app_fault' : 'refused' }
+}
+
+function isSuccess({ status }: ZoomReply): boolean {
+  return status >= 200 && status < 300
+}
+
+/** A 4xx that is an answer: 408 and 429 are not. */
+function isClientError({ status }: ZoomReply): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429
+}
+
+function isSecretRefused(sent: Sent): boolean {
+  if (sent instanceof ZoomTransportError || !isClientError(sent)) return false
+  const refusal = tokenRefusalOf(sent)
+  return refusal?.about === 'app' && refusal.isCredentials
+}
+
+function transportErrorOnly(error: unknown): ZoomTransportError {
+  if (error instanceof ZoomTransportError) return error
+  throw error
+}
+
+/** Id and secret are form-encoded before they are joined. @see https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1 */
+function formEncode(text: string): string {
+  return encodeURIComponent(text)
+}
