@@ -1,5 +1,7 @@
+import { createHash, randomBytes } from 'node:crypto'
+import * as z from 'zod'
+import { type RejectionReason, type TokenRefusal, tokenRefusalOf } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
-import { type RejectionReason, type TokenRefusal, tokenRefusalOf } from './oauth-faults.ts'
 import { retryAfterSeconds } from './retry-after.ts'
 import { type TokenSet, tokenSetOf } from './token-set.ts'
 
@@ -34,7 +36,11 @@ export type ExchangeOutcome =
   | { outcome: 'app_fault' }
   | { outcome: 'unavailable' }
 
-export type RevokeOutcome = { outcome: 'revoked' } | { outcome: 'refused' } | { outcome: 'app_fault' } | { outcome: 'unavailable' }
+export type RevokeOutcome =
+  | { outcome: 'revoked' }
+  | { outcome: 'refused' }
+  | { outcome: 'app_fault' }
+  | { outcome: 'unavailable' }
 
 export interface ZoomOAuth {
   exchangeCode(
@@ -52,11 +58,16 @@ type Sent = ZoomReply | ZoomTransportError
  * @see https://developers.zoom.us/docs/integrations/oauth/
  */
 export function createZoomOAuth({ http }: { http: Pick<ZoomHttp, 'send'> }): ZoomOAuth {
-  async function post(path: string, app: ClientCredentials, form: Record<string, string>, timeoutMs?: number): Promise<Sent> {
+  async function post(
+    path: string,
+    app: ClientCredentials,
+    form: Record<string, string>,
+    timeoutMs?: number,
+  ): Promise<Sent> {
     const endMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs
     let sent: Sent = new ZoomTransportError('not_sent', 'NO_CLIENT_SECRET')
     for (const secret of app.clientSecrets) {
-      const basic = Buffer.from(`${formEncode(app.clientId)}:${formEncode(secret)}`).toString('base64')
+      const basic = Buffer.from(`${app.clientId}:${secret}`).toString('base64')
       const limit = endMs === undefined ? {} : { timeoutMs: Math.max(1, endMs - performance.now()) }
       sent = await http
         .send({ method: 'POST', path, form, headers: { authorization: `Basic ${basic}` }, ...limit })
@@ -148,7 +159,49 @@ function transportErrorOnly(error: unknown): ZoomTransportError {
   throw error
 }
 
-/** Id and secret are form-encoded before they are joined. @see https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1 */
-function formEncode(text: string): string {
-  return encodeURIComponent(text)
+const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
+const claims = z.object({ uid: identifier, aid: identifier })
+
+/** Where the browser is sent to give consent. No `scope`: Zoom fixes the scopes in the app. The challenge is always S256. */
+export function authorizeUrl(request: {
+  oauthBaseUrl: string
+  clientId: string
+  redirectUri: string
+  state: string
+  codeChallenge: string
+}): string {
+  const query = new URLSearchParams({
+    response_type: 'code',
+    client_id: request.clientId,
+    redirect_uri: request.redirectUri,
+    state: request.state,
+    code_challenge: request.codeChallenge,
+    code_challenge_method: 'S256',
+  })
+  return `${request.oauthBaseUrl.replace(/\/+$/, '')}/oauth/authorize?${query}`
+}
+
+/** 256 random bits in the 43 characters that a verifier may have. @see https://www.rfc-editor.org/rfc/rfc7636#section-4.1 */
+export function newPkceVerifier(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/** The S256 challenge of a verifier. @see https://www.rfc-editor.org/rfc/rfc7636#section-4.2 */
+export function pkceChallenge(verifier: string): string {
+  return createHash('sha256').update(verifier, 'ascii').digest('base64url')
+}
+
+/**
+ * User and account in an access token received directly from Zoom, for apps that may not call `/users/me`. The signature is not
+ * checked: TLS to the token endpoint vouches for it. Null when it is no JWT or lacks either claim.
+ */
+export function claimsOf(accessToken: string): { zoomUserId: string; zoomAccountId: string } | null {
+  const [, payload, signature, ...rest] = accessToken.split('.')
+  if (!payload || signature === undefined || rest.length > 0) return null
+  try {
+    const { uid, aid } = claims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')))
+    return { zoomUserId: uid, zoomAccountId: aid }
+  } catch {
+    return null
+  }
 }
