@@ -30,7 +30,9 @@ function payloadOf(reply: ZoomReply): Payload {
 /** Sends an answer as it is. */
 export function sendReply(response: ServerResponse, reply: ZoomReply) {
   const { status, headers, body } = payloadOf(reply)
-  response.writeHead(status, { ...headers, 'content-length': body.length }).end(body)
+  if (status === 204 || status === 304)
+    response.writeHead(status, headers).end() // neither may announce a body
+  else response.writeHead(status, { ...headers, 'content-length': body.length }).end(body)
 }
 
 /** Plays a fault on the wire, with Zoom's answer where its work came first. Waiting faults are not played here. */
