@@ -1,0 +1,103 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { uuidv7 } from '../../lib/ids.ts'
+import type { TokenKind } from '../../zoom/scopes.ts'
+import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
+
+/** An authentic request whose ledger row is open. */
+export interface OpenedMint extends OpenedRow {
+  mintId: string
+  kind: TokenKind
+}
+
+export interface LedgerDeps {
+  store: LedgerStore
+  log: FastifyBaseLogger
+  countMint: (kind: TokenKind, outcome: string, durationMs: number) => void
+}
+
+const FLUSH_EVERY_MS = 500 // outcomes are promised within 1 s
+const BATCH_ROWS = 1000
+// about 20 MB; beyond it the oldest outcomes stay `unknown`, which is what the ledger says of what it was not told
+const QUEUED_ROWS = 100_000
+const CLOSING_TRIES = 5
+
+export type Ledger = ReturnType<typeof createLedger>
+
+/** Opens a row per mint before its token leaves, and writes outcomes afterwards in batches. */
+export function createLedger({ store, log, countMint }: LedgerDeps) {
+  const queue: Settlement[] = []
+  let timer: NodeJS.Timeout | null = null
+  let writing: Promise<boolean> = Promise.resolve(true)
+
+  /** One batch. False where the database would not take it; the rows then wait for the next turn. */
+  async function writeBatch(): Promise<boolean> {
+    const batch = queue.splice(0, BATCH_ROWS)
+    if (batch.length === 0) return true
+    try {
+      await store.settle(batch)
+      return true
+    } catch (error) {
+      queue.unshift(...batch)
+      log.warn({ err: error, waiting: queue.length }, 'mint outcomes are not written yet')
+      return false
+    }
+  }
+  function schedule(): void {
+    timer ??= setTimeout(() => {
+      timer = null
+      writing = writing.then(writeBatch)
+      writing.then(() => queue.length > 0 && schedule())
+    }, FLUSH_EVERY_MS)
+  }
+  const opened = (row: OpenedRow | null, mintId: string, kind: TokenKind): OpenedMint | null =>
+    row && { ...row, mintId, kind }
+
+  return {
+    /** Null where the pass or the secret that held was revoked in between: nothing was opened. @throws store_unavailable */
+    async open(request: {
+      passId: string
+      kind: TokenKind
+      webhookId: string | null
+      secretId: string | null
+      requestId: string
+    }) {
+      const mintId = uuidv7()
+      return opened(await store.open({ ...request, mintId }), mintId, request.kind)
+    },
+    /** @throws store_unavailable */
+    async openPlain(request: {
+      tenantId: string
+      meetingId: string
+      kind: TokenKind
+      webhookId: string
+      secretId: string | null
+      requestId: string
+    }) {
+      const mintId = uuidv7()
+      return opened(await store.openPlain({ ...request, mintId }), mintId, request.kind)
+    },
+    /** Queues the outcome of an open row; it is written within a second, and on shutdown. */
+    settle(kind: TokenKind, settlement: Settlement): void {
+      countMint(kind, settlement.outcome, settlement.durationMs)
+      queue.push(settlement)
+      if (queue.length > QUEUED_ROWS) queue.shift()
+      schedule()
+    },
+    /** Lists a refused authentication of a known pass. The answer does not depend on it. */
+    async recordRefusal(passId: string, kind: TokenKind, reason: string, requestId: string): Promise<void> {
+      countMint(kind, 'unauthenticated', 0)
+      await store.recordRefusal(passId, uuidv7(), kind, reason, requestId).catch((error: unknown) => {
+        log.warn({ err: error }, 'a refused authentication could not be listed')
+      })
+    },
+    /** Writes what waits; on shutdown, after the last request. */
+    async flush(): Promise<void> {
+      if (timer) clearTimeout(timer)
+      timer = null
+      await writing
+      for (let tries = 0; queue.length > 0 && tries < CLOSING_TRIES; ) if (!(await writeBatch())) tries += 1
+      if (queue.length > 0) log.error({ lost: queue.length }, 'mint outcomes were not written; they read unknown')
+    },
+    purgeSeenAcrossTenants: (olderThanSeconds: number) => store.purgeSeenAcrossTenants(olderThanSeconds),
+  }
+}

@@ -1,0 +1,113 @@
+import { AppError } from '../errors.ts'
+import { jitter, sleep } from '../lib/deadline.ts'
+import { uuidv7 } from '../lib/ids.ts'
+import { createSingleFlight } from '../lib/single-flight.ts'
+import type { AppBreaker } from './app-breaker.ts'
+import {
+  type Attempt,
+  type AttemptDeps,
+  createAttempt,
+  type FreshToken,
+  hostBlocked,
+  rateLimited,
+  type ZoomAppCredentials,
+} from './attempt.ts'
+import type { GrantRow } from './store.ts'
+
+/** An access token with less life than this is never used: it must outlive the request it goes into. */
+export const MIN_LIFE_SECONDS = 60
+// contract: past this, the next caller is told to come again instead of queueing
+const MAX_WAITERS = 2000
+const FLIGHT_LIMIT_MS = 20_000
+
+export interface RefreshDeps extends AttemptDeps {
+  breaker: AppBreaker
+  credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
+  /** This process's name in the lease. */
+  owner: string
+  /** The database was first used by another installation: nothing may be spent. */
+  isForeign: () => boolean
+}
+
+const reconnectRequired = (reason: string | null) =>
+  new AppError('reconnect_required', 'The host must connect Zoom again.', { reason: reason ?? 'rejected_by_zoom' })
+const disconnected = () => new AppError('host_not_connected', 'No host is connected here any more.')
+const foreignDatabase = () =>
+  new AppError('foreign_database', 'This database was first used by another installation; see latchkey grants adopt.')
+const waitedTooLong = () =>
+  new AppError('zoom_timeout', 'The access token was not renewed in time; try again.', { retryAfterSeconds: 5 })
+
+/** A pause that a refused attempt left on the row, for every replica to see. */
+function pausedError({ leaseOwner, leaseLeftSeconds }: GrantRow): AppError | null {
+  const seconds = Math.max(1, Math.ceil(leaseLeftSeconds))
+  if (leaseOwner === 'pause:zoom_rate_limited') return rateLimited(seconds)
+  if (leaseOwner !== 'pause:zoom_unavailable') return null
+  return new AppError('zoom_unavailable', 'Zoom did not renew the access token; try again.', {
+    reason: 'paused',
+    retryAfterSeconds: seconds,
+  })
+}
+
+export type Refresher = ReturnType<typeof createRefresher>
+
+/** Gets a living access token: from the row where it lives, else by one refresh over all replicas. */
+export function createRefresher(deps: RefreshDeps) {
+  const { store, cipher, breaker, credentialsOf, owner, isForeign, monotonicNow } = deps
+  const flights = createSingleFlight<FreshToken>({ maxWaiters: MAX_WAITERS })
+  const runAttempt = createAttempt(deps)
+
+  async function storedToken(grantId: string, row: GrantRow, minLifeSeconds: number): Promise<FreshToken | null> {
+    const lifeSeconds = row.accessLifeSeconds ?? 0
+    if (!row.accessCt || lifeSeconds < minLifeSeconds) return null
+    const accessToken = await cipher.openAccessToken(grantId, row.gen, row.accessCt)
+    return { accessToken, gen: row.gen, lifeSeconds, totalSeconds: row.accessTotalSeconds ?? lifeSeconds }
+  }
+
+  function refuse(row: GrantRow): void {
+    if (row.status === 'disconnected') throw disconnected()
+    if (row.blockedReason) throw hostBlocked(row.blockedReason)
+    if (row.status === 'reconnect_required') throw reconnectRequired(row.statusReason)
+  }
+
+  async function takeLease(grantId: string, row: GrantRow): Promise<Attempt | null> {
+    breaker.check(row.zoomAppId)
+    const credentials = await credentialsOf(row.zoomAppId)
+    if (!credentials || credentials.clientSecrets.length === 0)
+      throw new AppError('app_misconfigured', 'The secret of this Zoom app is not configured any more.')
+    const acquiredAtMs = monotonicNow()
+    const lease = await store.acquire(grantId, row.gen, owner, uuidv7())
+    return lease ? { grantId, zoomAppId: row.zoomAppId, credentials, lease, acquiredAtMs } : null
+  }
+
+  async function getFresh(grantId: string, minLifeSeconds: number): Promise<FreshToken> {
+    const giveUpAtMs = monotonicNow() + FLIGHT_LIMIT_MS
+    while (monotonicNow() < giveUpAtMs) {
+      const row = await store.read(grantId)
+      if (!row) throw disconnected()
+      refuse(row)
+      const living = await storedToken(grantId, row, minLifeSeconds)
+      if (living) return living
+      if (isForeign()) throw foreignDatabase()
+      if (row.leaseLeftSeconds > 0) {
+        const paused = pausedError(row)
+        if (paused) throw paused
+        await sleep(jitter(100, 400)) // one poller per replica and grant, not one per request
+        continue
+      }
+      const attempt = await takeLease(grantId, row)
+      const fresh = attempt && (await runAttempt(attempt))
+      if (fresh) return fresh
+    }
+    throw waitedTooLong()
+  }
+
+  return {
+    /** Joins or starts the one flight of this grant. Whoever waits brings a deadline of its own; the flight ignores it. */
+    run: (grantId: string, minLifeSeconds = MIN_LIFE_SECONDS) =>
+      flights.run(grantId, () => getFresh(grantId, minLifeSeconds)),
+    /** Resolves once no refresh is under way; an unfinished write of a pair holds it back. */
+    async drain(): Promise<void> {
+      while (flights.size > 0) await sleep(20)
+    },
+  }
+}

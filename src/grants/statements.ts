@@ -1,0 +1,172 @@
+import { statement } from '../lib/sql.ts'
+
+// Every statement here is one autocommit: no transaction is open while Zoom is asked, none is lost with a connection.
+// The database's clock decides leases, expiry and freshness, so a replica's own clock changes nothing.
+
+export const READ = statement(
+  'grant_read',
+  `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
+          EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
+          EXTRACT(EPOCH FROM t.access_expires_at - t.refreshed_at)::float8 AS "accessTotalSeconds",
+          COALESCE(EXTRACT(EPOCH FROM t.lease_until - clock_timestamp()), 0)::float8 AS "leaseLeftSeconds",
+          g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
+     FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.grant_id = $1`,
+)
+
+/** Takes the lease, writes the intent and opens the attempt in one commit, before any byte is sent; never waits. */
+export const ACQUIRE = statement(
+  'grant_acquire',
+  `WITH o AS (
+     SELECT grant_id, intent_gen FROM grant_tokens
+      WHERE grant_id = $1 AND gen = $2 AND status = 'connected'
+        AND (lease_until IS NULL OR lease_until < clock_timestamp())
+      FOR UPDATE SKIP LOCKED),
+   u AS (
+     UPDATE grant_tokens t
+        SET lease_until = clock_timestamp() + interval '45 s', lease_seq = t.lease_seq + 1, lease_owner = $3,
+            intent_gen = t.gen, intent_at = clock_timestamp()
+       FROM o WHERE t.grant_id = o.grant_id
+     RETURNING t.gen, t.lease_seq, t.refresh_ct, (o.intent_gen IS NOT NULL) AS recovering,
+               EXTRACT(EPOCH FROM clock_timestamp() - t.refreshed_at)::float8 AS pair_age),
+   a AS (
+     INSERT INTO refresh_attempts (id, grant_id, gen, lease_seq, recovering, started_at)
+     SELECT $4, $1, gen, lease_seq, recovering, clock_timestamp() FROM u)
+   SELECT gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt", recovering, pair_age AS "pairAgeSeconds" FROM u`,
+)
+
+/** Stores a rotation by compare-and-set on the generation. The lease is not required: this may be the only living pair. */
+export const PERSIST = statement(
+  'grant_persist',
+  `WITH u AS (
+     UPDATE grant_tokens
+        SET refresh_ct = $3, access_ct = $4, access_expires_at = clock_timestamp() + $5 * interval '1 s',
+            refreshed_at = clock_timestamp(), gen = gen + 1, intent_gen = NULL, intent_at = NULL,
+            status = 'connected', status_reason = NULL,
+            lease_until = CASE WHEN lease_seq = $6 THEN NULL ELSE lease_until END
+      WHERE grant_id = $1 AND gen = $2 AND status <> 'disconnected'
+     RETURNING gen),
+   g AS (
+     UPDATE grants SET scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7 ELSE scopes END,
+                       blocked_reason = NULLIF(blocked_reason, 'admin_disabled')
+      WHERE id = $1 AND EXISTS (SELECT FROM u)),
+   a AS (
+     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'ok' WHERE grant_id = $1 AND lease_seq = $6)
+   SELECT gen FROM u`,
+)
+
+/** What PERSIST finds when it changed nothing. */
+export const STORED = statement(
+  'grant_stored',
+  `SELECT gen, status, refresh_ct AS "refreshCt" FROM grant_tokens WHERE grant_id = $1`,
+)
+
+/** Condemns the pair: only with the very lease under which Zoom refused it, and only if nothing moved since. */
+export const VERDICT = statement(
+  'grant_verdict',
+  `WITH u AS (
+     UPDATE grant_tokens SET status = 'reconnect_required', status_reason = $4, lease_until = NULL
+      WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 AND status = 'connected' RETURNING gen),
+   a AS (
+     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = $5 WHERE grant_id = $1 AND lease_seq = $3)
+   SELECT gen FROM u`,
+)
+
+/**
+ * Gives the lease back after a failure that provably spent nothing. An older intent stays open: only the attempt that opened
+ * it may close it. A pause ($5 seconds, named by $6) keeps every replica from asking before Zoom's Retry-After has passed.
+ */
+export const RELEASE = statement(
+  'grant_release',
+  `WITH u AS (
+     UPDATE grant_tokens
+        SET lease_until = CASE WHEN $5::float8 > 0 THEN clock_timestamp() + $5 * interval '1 s' END, lease_owner = $6,
+            intent_gen = CASE WHEN $4 THEN intent_gen END, intent_at = CASE WHEN $4 THEN intent_at END
+      WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 RETURNING gen),
+   a AS (
+     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = $7 WHERE grant_id = $1 AND lease_seq = $3)
+   SELECT gen FROM u`,
+)
+
+/** After a 5xx: Zoom may have rotated, so the intent stays; the recovery may come in 5 s instead of at the lease's end. */
+export const SHORTEN = statement(
+  'grant_shorten',
+  `WITH u AS (
+     UPDATE grant_tokens SET lease_until = clock_timestamp() + interval '5 s', lease_owner = 'pause:zoom_unavailable'
+      WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 RETURNING gen),
+   a AS (
+     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'retryable' WHERE grant_id = $1 AND lease_seq = $3)
+   SELECT gen FROM u`,
+)
+
+/** The outcome stays unknown: intent and lease are left as they are, only the history says what was seen. */
+export const NOTE_AMBIGUOUS = statement(
+  'grant_note_ambiguous',
+  `UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'ambiguous' WHERE grant_id = $1 AND lease_seq = $2`,
+)
+
+/** The access token was refused by the API: whoever comes next renews it, if it is still this generation. */
+export const STALE = statement(
+  'grant_stale',
+  `UPDATE grant_tokens SET access_expires_at = clock_timestamp() WHERE grant_id = $1 AND gen = $2`,
+)
+
+export const BLOCK = statement('grant_block', `UPDATE grants SET blocked_reason = $2 WHERE id = $1`)
+
+/** A Zoom user authorised the app (again): his one grant, its scopes, and no block any more. */
+export const ADMIT_GRANT = statement(
+  'grant_admit',
+  `INSERT INTO grants (id, zoom_app_id, zoom_user_id, zoom_account_id, scopes) VALUES ($1, $2, $3, $4, $5)
+   ON CONFLICT (zoom_app_id, zoom_user_id) DO UPDATE
+      SET zoom_account_id = COALESCE(excluded.zoom_account_id, grants.zoom_account_id), scopes = excluded.scopes,
+          connected_at = now(), blocked_reason = NULL
+   RETURNING id`,
+)
+
+export const FIRST_PAIR = statement(
+  'grant_first_pair',
+  `INSERT INTO grant_tokens (grant_id, status, gen, refresh_ct, access_ct, access_expires_at, refreshed_at)
+   VALUES ($1, 'connected', 1, $2, $3, clock_timestamp() + $4 * interval '1 s', clock_timestamp())
+   ON CONFLICT (grant_id) DO NOTHING RETURNING consent_epoch AS "consentEpoch"`,
+)
+
+/**
+ * A new authorisation replaces the pair by compare-and-set and voids lease and intent, so that a refresh in flight can neither
+ * overwrite nor condemn it. Where the user himself had ended the grant, only hosts linked from now on follow (consent_epoch).
+ */
+export const RECONNECT = statement(
+  'grant_reconnect',
+  `UPDATE grant_tokens
+      SET gen = $2 + 1, refresh_ct = $3, access_ct = $4, access_expires_at = clock_timestamp() + $5 * interval '1 s',
+          refreshed_at = clock_timestamp(), status = 'connected', status_reason = NULL,
+          lease_until = NULL, intent_gen = NULL, intent_at = NULL,
+          consent_epoch = consent_epoch + (CASE WHEN status = 'reconnect_required'
+            AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN 1 ELSE 0 END),
+          consent_reason = CASE WHEN status = 'reconnect_required'
+            AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN status_reason ELSE consent_reason END
+    WHERE grant_id = $1 AND gen = $2 RETURNING consent_epoch AS "consentEpoch"`,
+)
+
+export const NOTE_PROFILE = statement(
+  'grant_note_profile',
+  `UPDATE grants SET email = $2, display_name = $3 WHERE id = $1`,
+)
+
+export const IS_LINKED = statement(
+  'grant_is_linked',
+  `SELECT EXISTS (SELECT FROM hosts WHERE grant_id = $1) OR EXISTS (SELECT FROM organizations WHERE grant_id = $1) AS "isLinked"`,
+)
+
+/** Erases the tokens and the person's data where nobody links the grant. The generation moves, so a late rotation finds no row. */
+export const DISCONNECT = statement(
+  'grant_disconnect',
+  `WITH u AS (
+     UPDATE grant_tokens t
+        SET gen = gen + 1, status = 'disconnected', status_reason = NULL, refresh_ct = NULL, access_ct = NULL,
+            access_expires_at = NULL, lease_until = NULL, intent_gen = NULL, intent_at = NULL
+      WHERE t.grant_id = $1 AND t.gen = $2
+        AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = $1)
+        AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = $1)
+     RETURNING gen),
+   g AS (UPDATE grants SET email = NULL, display_name = NULL WHERE id = $1 AND EXISTS (SELECT FROM u))
+   SELECT gen FROM u`,
+)
