@@ -24,11 +24,19 @@ export async function applyMigrations(options: ApplyOptions): Promise<string[]> 
       const unfinished = await engine.unfinished()
       for (const name of unfinished) await engine.markRolledBack(name)
       if (unfinished.length > 0) log('beginning unfinished migrations again', { migrations: unfinished })
-      const applied = await engine.apply()
+      const applied = await engine.apply().catch(explain)
       log(applied.length > 0 ? 'migrations applied' : 'no migration was pending', { migrations: applied })
       return applied
     }),
   )
+}
+
+/** The engine's message ends with a trace of its own source files; the migration's name is in there only. */
+function explain(cause: unknown): never {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const [, name] = /migration_name="([^"]+)"/.exec(message) ?? []
+  const [reason] = message.split(/\n\s+0: /)
+  throw new Error(name ? `Migration ${name} failed; nothing of it was kept. ${reason}` : reason, { cause })
 }
 
 async function withMigrationLock<T>(connectionString: string, deadlineMs: number, work: () => Promise<T>): Promise<T> {
