@@ -30,8 +30,10 @@ export type NewZoomApp = Omit<ZoomAppRow, 'createdAt'>
 export type ZoomAppChange = SealedSecrets & Partial<Pick<ZoomAppRow, 'redirectUri' | 'managedBy'>>
 
 export interface ZoomAppStore {
-  /** `kind_taken` where the owner has one of the kind already, leaving aside the ids given; races are decided here. */
-  create(app: NewZoomApp, leavingAside: string[]): Promise<ZoomAppRow | 'client_id_taken' | 'kind_taken'>
+  /** `kind_taken` where the owner has one of the kind in use already; races are decided here. */
+  create(app: NewZoomApp, environmentClientId: string | null): Promise<ZoomAppRow | 'client_id_taken' | 'kind_taken'>
+  /** The environment's app beside whatever there is; no effect where its client id is known. */
+  addEnvironmentApp(app: NewZoomApp): Promise<void>
   byId(id: string): Promise<ZoomAppRow | null>
   byClientId(clientId: string): Promise<ZoomAppRow | null>
   list(limit: number, afterId: string | null): Promise<ZoomAppRow[]>
@@ -40,7 +42,8 @@ export interface ZoomAppStore {
   update(id: string, secretGeneration: bigint, change: ZoomAppChange): Promise<ZoomAppRow | null>
   /** Whether any host or organization links a grant of the app. */
   isLinked(id: string): Promise<boolean>
-  remove(id: string): Promise<boolean>
+  /** `in_use` while a grant points at it. */
+  remove(id: string): Promise<'removed' | 'unknown' | 'in_use'>
 }
 
 const select = {
@@ -71,18 +74,22 @@ const toRow = (row: Selected): ZoomAppRow => ({
 
 export function createZoomAppStore(db: PrismaClient): ZoomAppStore {
   return {
-    create: (app, leavingAside) =>
+    create: (app, environmentClientId) =>
       db.$transaction(async (db) => {
         const owner = `zoom_apps:${app.tenantId ?? 'operator'}:${app.kind}`
         // no unique key says "one per owner and kind": a former environment's app stays beside the one that replaced it
         await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, 0))`
         const known = await db.zoomApp.findUnique({ where: { clientId: app.clientId }, select: { id: true } })
         if (known) return 'client_id_taken'
-        const where = { tenantId: app.tenantId, kind: app.kind, id: { notIn: leavingAside } }
+        const inUse = [{ managedBy: 'api' }, ...(environmentClientId ? [{ clientId: environmentClientId }] : [])]
+        const where = { tenantId: app.tenantId, kind: app.kind, OR: inUse }
         if ((await db.zoomApp.count({ where })) > 0) return 'kind_taken'
         const [row] = await db.zoomApp.createManyAndReturn({ data: [app], select, skipDuplicates: true })
         return row ? toRow(row) : 'client_id_taken'
       }),
+    async addEnvironmentApp(app) {
+      await db.zoomApp.createMany({ data: [app], skipDuplicates: true })
+    },
     async byId(id) {
       const row = await db.zoomApp.findUnique({ where: { id }, select })
       return row && toRow(row)
@@ -110,8 +117,13 @@ export function createZoomAppStore(db: PrismaClient): ZoomAppStore {
       return row?.isLinked ?? false
     },
     async remove(id) {
-      const { count } = await db.zoomApp.deleteMany({ where: { id } })
-      return count > 0
+      try {
+        const { count } = await db.zoomApp.deleteMany({ where: { id } })
+        return count > 0 ? 'removed' : 'unknown'
+      } catch (error) {
+        if ((error as { code?: unknown }).code === 'P2003') return 'in_use'
+        throw error
+      }
     },
   }
 }

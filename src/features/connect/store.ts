@@ -1,0 +1,170 @@
+import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+
+export type ConnectKind = 'host' | 'organization'
+export type OnOtherZoomUser = 'refuse' | 'replace'
+
+export interface NewSession {
+  id: string
+  secretHash: Buffer
+  kind: ConnectKind
+  externalUserId: string
+  zoomAppId: string
+  returnUrl: string | null
+  expectedEmail: string | null
+  onOtherZoomUser: OnOtherZoomUser
+  lifeSeconds: number
+}
+
+export interface NewFlow {
+  id: string
+  sessionId: string | null
+  zoomAppId: string
+  stateHash: Buffer
+  browserHash: Buffer
+  verifierCt: Buffer
+  redirectUri: string
+  address: string
+}
+
+/** A flow whose state has just been used up, with all that its session said. */
+export interface ConsumedFlow {
+  id: string
+  tenantId: string
+  tenantName: string
+  zoomAppId: string
+  redirectUri: string
+  verifierCt: Uint8Array
+  /** Null: open connect, and so are the fields that only a session has. */
+  sessionId: string | null
+  kind: ConnectKind
+  externalUserId: string | null
+  returnUrl: string | null
+  expectedEmail: string | null
+  onOtherZoomUser: OnOtherZoomUser
+}
+
+/** Sessions and flows. All times are the database's: a replica's clock decides nothing. */
+export interface ConnectStore {
+  transaction<T>(work: (store: ConnectStore) => Promise<T>): Promise<T>
+  /** Gives the time at which it expires. */
+  createSession(tenantId: string, session: NewSession): Promise<Date>
+  /** Before the tenant is known: a session that is neither spent nor expired. */
+  resolveSession(secretHash: Buffer): Promise<{ tenantId: string; sessionId: string; kind: ConnectKind } | null>
+  /** Holds a living session for the rest of the transaction; false when it is gone. */
+  lockSession(tenantId: string, sessionId: string): Promise<boolean>
+  /** Ends the session's unfinished flows: their states and cookies are worth nothing from here on. */
+  voidFlows(tenantId: string, sessionId: string): Promise<void>
+  countUnfinished(tenantId: string, address: string): Promise<{ ofTenant: number; ofAddress: number }>
+  /** A flow lives 10 minutes. */
+  createFlow(tenantId: string, flow: NewFlow): Promise<void>
+  /** Before the tenant is known: uses a state up, in the browser that it was given to; null changes no row. */
+  resolveFlow(stateHash: Buffer, browserHash: Buffer): Promise<ConsumedFlow | null>
+  /** True for one caller only. */
+  spendSession(tenantId: string, sessionId: string): Promise<boolean>
+  /** Undoes a spending whose link was refused, so that the link can be opened again. */
+  reviveSession(tenantId: string, sessionId: string): Promise<void>
+  purgeExpiredAcrossTenants(): Promise<{ sessions: number; flows: number }>
+}
+
+/** The one writer of `connect_sessions` and `connect_flows`. */
+export function createConnectStore(db: PrismaClient | Prisma.TransactionClient): ConnectStore {
+  return {
+    ...sessionStatements(db),
+    ...flowStatements(db),
+    transaction: (work) =>
+      '$transaction' in db
+        ? db.$transaction((inner) => work(createConnectStore(inner)))
+        : Promise.reject(new Error('a transaction is open already')),
+    async purgeExpiredAcrossTenants() {
+      const flows = await db.$executeRaw`DELETE FROM connect_flows WHERE expires_at < now()`
+      // A day longer than they live, for whoever looks into a question about one.
+      const sessions = await db.$executeRaw`DELETE FROM connect_sessions WHERE expires_at < now() - interval '1 day'`
+      return { sessions, flows }
+    },
+  }
+}
+
+function sessionStatements(db: Prisma.TransactionClient) {
+  return {
+    async createSession(tenantId: string, session: NewSession): Promise<Date> {
+      const { id, secretHash, kind, externalUserId, zoomAppId, returnUrl, expectedEmail, onOtherZoomUser } = session
+      const rows = await db.$queryRaw<{ expiresAt: Date }[]>`
+        INSERT INTO connect_sessions (id, tenant_id, secret_hash, kind, external_user_id, zoom_app_id, return_url,
+                                      expected_email, on_other_zoom_user, expires_at)
+        VALUES (${id}::uuid, ${tenantId}::uuid, ${secretHash}, ${kind}, ${externalUserId}, ${zoomAppId}::uuid, ${returnUrl},
+                ${expectedEmail}, ${onOtherZoomUser}, now() + make_interval(secs => ${session.lifeSeconds}::int))
+        RETURNING expires_at AS "expiresAt"`
+      const [row] = rows
+      if (!row) throw new Error('an insert gave no row')
+      return row.expiresAt
+    },
+    async resolveSession(secretHash: Buffer) {
+      const rows = await db.$queryRaw<{ tenantId: string; sessionId: string; kind: ConnectKind }[]>`
+        SELECT tenant_id::text AS "tenantId", id::text AS "sessionId", kind
+          FROM connect_sessions
+         WHERE secret_hash = ${secretHash} AND spent_at IS NULL AND expires_at > now()`
+      return rows[0] ?? null
+    },
+    async lockSession(tenantId: string, sessionId: string): Promise<boolean> {
+      const rows = await db.$queryRaw<unknown[]>`
+        SELECT 1 FROM connect_sessions
+         WHERE tenant_id = ${tenantId}::uuid AND id = ${sessionId}::uuid AND spent_at IS NULL AND expires_at > now()
+           FOR UPDATE`
+      return rows.length > 0
+    },
+    async spendSession(tenantId: string, sessionId: string): Promise<boolean> {
+      // no look at expires_at: whoever came back from Zoom in time is not sent away for the seconds that the exchange took
+      const spent = await db.$executeRaw`
+        UPDATE connect_sessions SET spent_at = now()
+         WHERE tenant_id = ${tenantId}::uuid AND id = ${sessionId}::uuid AND spent_at IS NULL`
+      return spent === 1
+    },
+    async reviveSession(tenantId: string, sessionId: string): Promise<void> {
+      await db.$executeRaw`
+        UPDATE connect_sessions SET spent_at = NULL WHERE tenant_id = ${tenantId}::uuid AND id = ${sessionId}::uuid`
+    },
+  }
+}
+
+function flowStatements(db: Prisma.TransactionClient) {
+  return {
+    async voidFlows(tenantId: string, sessionId: string): Promise<void> {
+      await db.$executeRaw`
+        DELETE FROM connect_flows
+         WHERE tenant_id = ${tenantId}::uuid AND session_id = ${sessionId}::uuid AND consumed_at IS NULL`
+    },
+    async countUnfinished(tenantId: string, address: string) {
+      const rows = await db.$queryRaw<{ ofTenant: number; ofAddress: number }[]>`
+        SELECT (SELECT count(*)::int FROM connect_flows
+                 WHERE tenant_id = ${tenantId}::uuid AND consumed_at IS NULL AND expires_at > now()) AS "ofTenant",
+               (SELECT count(*)::int FROM connect_flows
+                 WHERE address = ${address} AND consumed_at IS NULL AND expires_at > now()) AS "ofAddress"`
+      return rows[0] ?? { ofTenant: 0, ofAddress: 0 }
+    },
+    async createFlow(tenantId: string, flow: NewFlow): Promise<void> {
+      const { id, sessionId, zoomAppId, stateHash, browserHash, verifierCt, redirectUri, address } = flow
+      await db.$executeRaw`
+        INSERT INTO connect_flows (id, tenant_id, session_id, zoom_app_id, state_hash, browser_hash, verifier_ct,
+                                   redirect_uri, address, expires_at)
+        VALUES (${id}::uuid, ${tenantId}::uuid, ${sessionId}::uuid, ${zoomAppId}::uuid, ${stateHash}, ${browserHash},
+                ${verifierCt}, ${redirectUri}, ${address}, now() + interval '10 minutes')`
+    },
+    async resolveFlow(stateHash: Buffer, browserHash: Buffer): Promise<ConsumedFlow | null> {
+      // One statement decides between callbacks in parallel. It reads the row twice (f, o): the verifier is returned as it was
+      // before it is erased.
+      const rows = await db.$queryRaw<ConsumedFlow[]>`
+        UPDATE connect_flows f SET consumed_at = now(), verifier_ct = NULL
+          FROM connect_flows o
+          JOIN tenants t ON t.id = o.tenant_id
+          LEFT JOIN connect_sessions s ON s.tenant_id = o.tenant_id AND s.id = o.session_id
+         WHERE f.id = o.id AND f.state_hash = ${stateHash} AND f.browser_hash = ${browserHash}
+           AND f.consumed_at IS NULL AND f.expires_at > now()
+           AND (o.session_id IS NULL OR (s.spent_at IS NULL AND s.expires_at > now()))
+        RETURNING f.id::text, f.tenant_id::text AS "tenantId", t.name AS "tenantName", f.zoom_app_id::text AS "zoomAppId",
+                  f.redirect_uri AS "redirectUri", o.verifier_ct AS "verifierCt", f.session_id::text AS "sessionId",
+                  COALESCE(s.kind, 'host') AS kind, s.external_user_id AS "externalUserId", s.return_url AS "returnUrl",
+                  s.expected_email AS "expectedEmail", COALESCE(s.on_other_zoom_user, 'refuse') AS "onOtherZoomUser"`
+      return rows[0] ?? null
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import { AppError } from '../../errors.ts'
+import { createLru } from '../../lib/lru.ts'
+import { createSemaphore, type Semaphore } from '../../lib/semaphore.ts'
+import type { GrantVault } from '../../grants/vault.ts'
+import type { TokenKind } from '../../zoom/scopes.ts'
+import { type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
+
+/** An authentic request with its ledger row open, and what its URL said. */
+export interface TokenRequest {
+  opened: OpenedToken & { mintId: string; kinds: string[]; boundTo: string | null; windowMints: number }
+  /** `meeting_id` of the URL: only ever a cross-check. */
+  claimedMeetingId: string | undefined
+  /** What is left of the bot's patience. */
+  remainingMs: () => number
+  elapsedMs: () => number
+}
+
+export interface TokenDeps {
+  vault: Pick<GrantVault, 'withAccessToken'>
+  mintAtZoom: (request: {
+    kind: TokenKind
+    meetingId: string
+    accessToken: string
+    timeoutMs: number
+  }) => Promise<string>
+  settle: (
+    kind: TokenKind,
+    settlement: {
+      id: string
+      outcome: string
+      reason: string | null
+      zoomStatus: number | null
+      zoomCode: number | null
+      durationMs: number
+      hostId: string | null
+    },
+  ) => void
+  zoomTimeoutMs: number
+}
+
+export type TokenService = ReturnType<typeof createTokenService>
+
+const MINTS_PER_PASS_AND_HOUR = 5000
+// one host that hangs at Zoom holds this many calls and no more; the others go on
+const CALLS_PER_GRANT = 50
+const CALLS_IN_ALL = 500
+const QUEUED_CALLS = 2000
+
+const MOVE_ON = new Set(['reconnect_required', 'host_not_connected'])
+
+/** The cross-checks that only an authentic request can fail. @throws pass_mismatch, rate_limited */
+function checkPass({ opened, claimedMeetingId }: TokenRequest): void {
+  const { kind, kinds, meetingId, passId, boundTo, windowMints } = opened
+  const mismatch = (reason: string, text: string) => new AppError('pass_mismatch', text, { reason })
+  if (boundTo !== null && boundTo !== (passId ? `pass:${passId}` : `meeting:${meetingId}`))
+    throw mismatch('webhook_id_reused', 'This request id was first used with another pass.')
+  if (!kinds.includes(kind)) throw mismatch('kind', `This pass is not for ${kind} tokens.`)
+  if (claimedMeetingId !== undefined && claimedMeetingId !== meetingId)
+    throw mismatch('meeting_id', 'This pass is for another meeting.')
+  if (windowMints > MINTS_PER_PASS_AND_HOUR)
+    throw new AppError('rate_limited', 'This pass has minted its 5,000 tokens of the hour.', { retryAfterSeconds: 60 })
+}
+
+/** Answers a pass's URL with a token minted that instant; never cached, never shared. */
+export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }: TokenDeps) {
+  const all = createSemaphore(CALLS_IN_ALL, QUEUED_CALLS)
+  const perGrant = createLru<string, Semaphore>(10_000)
+  const callsOf = (grantId: string): Semaphore => {
+    const calls = perGrant.get(grantId) ?? createSemaphore(CALLS_PER_GRANT, QUEUED_CALLS)
+    perGrant.set(grantId, calls)
+    return calls
+  }
+
+  async function mintFrom(source: TokenSource, { opened, remainingMs }: TokenRequest): Promise<string> {
+    const { kind, meetingId } = opened
+    const seen = { gen: BigInt(source.gen), accessLifeSeconds: source.accessLifeSeconds ?? 0 }
+    const call = (accessToken: string) =>
+      callsOf(source.grantId).run(
+        () =>
+          all.run(() => {
+            const timeoutMs = Math.min(zoomTimeoutMs, Math.max(1, remainingMs()))
+            return mintAtZoom({ kind, meetingId, accessToken, timeoutMs })
+          }, remainingMs()),
+        remainingMs(),
+      )
+    return await vault.withAccessToken(source.grantId, call, { seen, deadlineMs: remainingMs() })
+  }
+
+  async function mintFromFirst(request: TokenRequest): Promise<{ token: string; hostId: string | null }> {
+    const sources = sourcesOf(request.opened)
+    for (const [index, { source, isHost }] of sources.entries()) {
+      try {
+        return { token: await mintFrom(source, request), hostId: isHost ? source.id : null }
+      } catch (error) {
+        // the grant turned out dead just now: the next one in line may still open the door
+        const canMoveOn = error instanceof AppError && MOVE_ON.has(error.code) && index < sources.length - 1
+        if (!canMoveOn) throw error
+      }
+    }
+    throw new AppError('host_not_connected', 'Nobody who can make this token is connected.')
+  }
+
+  return {
+    /**
+     * Mints the token of an opened request and settles its ledger row.
+     * @throws the codes of the bot routes, see docs/errors.md
+     */
+    async mint(request: TokenRequest): Promise<string> {
+      const { opened, elapsedMs } = request
+      const base = { id: opened.mintId, reason: null, zoomStatus: null, zoomCode: null, hostId: null }
+      try {
+        checkPass(request)
+        const { token, hostId } = await mintFromFirst(request)
+        settle(opened.kind, { ...base, outcome: 'minted', hostId, durationMs: elapsedMs() })
+        return token
+      } catch (error) {
+        const known = error instanceof AppError ? error : new AppError('internal_error', 'Something went wrong.')
+        settle(opened.kind, {
+          ...base,
+          outcome: known.code,
+          reason: known.reason ?? null,
+          zoomStatus: known.zoomStatus ?? null,
+          zoomCode: known.zoomCode ?? null,
+          durationMs: elapsedMs(),
+        })
+        throw error
+      }
+    },
+  }
+}

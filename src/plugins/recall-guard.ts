@@ -1,0 +1,198 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../errors.ts'
+import { withDeadline } from '../lib/deadline.ts'
+import { sha256 } from '../lib/ids.ts'
+import { createLru } from '../lib/lru.ts'
+import { type RecallSecret, signaturePresence, verifyRecallSignature } from '../recall/signature.ts'
+import type { TokenKind } from '../zoom/scopes.ts'
+import type { FailureLimit } from './failure-limit.ts'
+
+/** A pass as the guard finds it: whose it is, never what it may; that is read in the statement that opens the mint. */
+export interface KnownPass {
+  passId: string
+  tenantId: string
+  revokedAt: Date | null
+  expiresAt: Date
+}
+
+export interface ServingSecrets {
+  source: 'tenant' | 'environment'
+  secrets: RecallSecret[]
+  isObserving: boolean
+}
+
+export interface GuardLedger<Opened> {
+  open(request: {
+    passId: string
+    kind: TokenKind
+    webhookId: string | null
+    secretId: string | null
+    requestId: string
+  }): Promise<Opened | null>
+  openPlain(request: {
+    tenantId: string
+    meetingId: string
+    kind: TokenKind
+    webhookId: string
+    secretId: string | null
+    requestId: string
+  }): Promise<Opened | null>
+  recordRefusal(passId: string, kind: TokenKind, reason: string, requestId: string): Promise<void>
+}
+
+export interface RecallGuardOptions<Opened> {
+  resolvePass: (secretHash: Buffer) => Promise<KnownPass | null>
+  secretsServing: (tenantId: string) => Promise<ServingSecrets>
+  ledger: GuardLedger<Opened>
+  failureLimit: FailureLimit
+  toleranceSeconds: number
+  deadlineMs: number
+  /** The tenant that plain callback URLs act for; null where they are off. */
+  plainTenantId: string | null
+  now: () => number
+}
+
+const CACHED = 10_000
+const SECRETS_KEPT_MS = 30_000
+const PASS = /^[A-Za-z0-9_-]{43}$/
+// verified in place of an unknown pass's secrets, so that an unknown pass takes as long as a wrong signature
+const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: Buffer.alloc(32, 1) }
+
+interface BotQuery {
+  pass?: string | undefined
+  meeting_id?: string | undefined
+}
+
+/** A GET that carries a body is refused and its connection closed: what follows could be read as another request. */
+function refuseBody({ headers }: FastifyRequest): void {
+  const length = headers['content-length']
+  if (headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0'))
+    throw new AppError('invalid_request', 'This GET takes no body.')
+}
+
+function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
+  const { resolvePass, secretsServing, ledger, failureLimit, toleranceSeconds, now, plainTenantId } = options
+  // a secret's pass and tenant never change; what may change is read again when the mint is opened
+  const passes = createLru<string, KnownPass>(CACHED)
+  const secrets = createLru<string, ServingSecrets & { readAtMs: number }>(CACHED)
+
+  async function findPass(presented: string): Promise<KnownPass | null> {
+    if (!PASS.test(presented)) return null
+    const hash = sha256(presented)
+    const key = hash.toString('base64')
+    const known = passes.get(key) ?? (await resolvePass(hash))
+    if (known) passes.set(key, known)
+    return known
+  }
+  async function readSecrets(tenantId: string): Promise<ServingSecrets> {
+    const serving = { ...(await secretsServing(tenantId)), readAtMs: now() }
+    secrets.set(tenantId, serving)
+    return serving
+  }
+  const verify = (request: FastifyRequest, candidates: RecallSecret[]) =>
+    verifyRecallSignature({ rawHeaders: request.raw.rawHeaders, secrets: candidates, nowMs: now(), toleranceSeconds })
+
+  /** Tries what is known first; a mismatch may only mean that a secret was added meanwhile. */
+  async function verifyFor(request: FastifyRequest, tenantId: string) {
+    const known = secrets.get(tenantId)
+    const isRecent = known !== undefined && now() - known.readAtMs < SECRETS_KEPT_MS
+    const serving = isRecent ? known : await readSecrets(tenantId)
+    const verdict = verify(request, serving.secrets)
+    const mayBeStale = isRecent && !verdict.ok && verdict.reason !== 'timestamp_out_of_range'
+    if (!mayBeStale) return { verdict, serving }
+    const current = await readSecrets(tenantId)
+    return { verdict: verify(request, current.secrets), serving: current }
+  }
+  const rowOf = (secretId: string, { source }: ServingSecrets) => (source === 'tenant' ? secretId : null)
+
+  async function refused(request: FastifyRequest, pass: KnownPass, kind: TokenKind, reason: string): Promise<never> {
+    const error = failureLimit.refuse(request.ip, reason)
+    await ledger.recordRefusal(pass.passId, kind, reason, request.id)
+    throw error
+  }
+
+  async function openWithPass(request: FastifyRequest, presented: string, kind: TokenKind): Promise<Opened> {
+    const pass = await findPass(presented)
+    if (!pass) {
+      verify(request, [NOBODYS_SECRET])
+      throw failureLimit.refuse(request.ip, 'pass_unknown')
+    }
+    const { verdict, serving } = await verifyFor(request, pass.tenantId)
+    const isObserved = !verdict.ok && serving.isObserving && signaturePresence(request.raw.rawHeaders) === 'absent'
+    if (!verdict.ok && !isObserved) return await refused(request, pass, kind, verdict.reason)
+    if (isObserved) request.log.warn({ pass_id: pass.passId }, 'an unsigned request was let through: signature_mode observe')
+    const opened = await ledger.open({
+      passId: pass.passId,
+      kind,
+      requestId: request.id,
+      webhookId: verdict.ok ? verdict.webhookId : null,
+      secretId: verdict.ok ? rowOf(verdict.secretId, serving) : null,
+    })
+    return opened ?? (await refused(request, pass, kind, await whyNotOpened(presented, pass.tenantId)))
+  }
+
+  /** The pass was revoked or expired, or the secret that held was removed since this replica read it. */
+  async function whyNotOpened(presented: string, tenantId: string): Promise<string> {
+    secrets.delete(tenantId)
+    const pass = await resolvePass(sha256(presented))
+    if (!pass) return 'pass_unknown'
+    if (pass.revokedAt) return 'pass_revoked'
+    return pass.expiresAt.getTime() <= now() ? 'pass_expired' : 'signature_mismatch'
+  }
+
+  async function openPlain(request: FastifyRequest, meetingId: string, kind: TokenKind): Promise<Opened> {
+    const tenantId = plainTenantId as string
+    const { verdict, serving } = await verifyFor(request, tenantId)
+    if (!verdict.ok) throw failureLimit.refuse(request.ip, verdict.reason)
+    const secretId = rowOf(verdict.secretId, serving)
+    const { webhookId } = verdict
+    const opened = await ledger.openPlain({ tenantId, meetingId, kind, webhookId, secretId, requestId: request.id })
+    if (!opened) throw failureLimit.refuse(request.ip, 'signature_mismatch')
+    return opened
+  }
+
+  return async function guard(request: FastifyRequest): Promise<Opened> {
+    const kind = request.routeOptions.config.kind as TokenKind
+    const { pass, meeting_id: meetingId } = request.query as BotQuery
+    if (pass !== undefined) return await openWithPass(request, pass, kind)
+    if (plainTenantId !== null && meetingId !== undefined && kind !== 'zak')
+      return await openPlain(request, meetingId, kind)
+    throw failureLimit.refuse(request.ip, 'pass_missing')
+  }
+}
+
+/**
+ * Guards the minting routes. Two things are needed: Recall's signature says who calls, the pass says what. One and the same
+ * 401 answers every failure of either; the log and, where the pass is known, its mints say which it was.
+ * What it opened is in `request.opened`.
+ */
+export const recallGuard = fp(
+  async (app, options: RecallGuardOptions<unknown>) => {
+    const guard = createGuard(options)
+    app.decorateRequest('opened', null)
+    app.addHook('onRequest', async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      try {
+        refuseBody(request)
+      } catch (error) {
+        reply.header('connection', 'close')
+        throw error
+      }
+    })
+    app.addHook('preHandler', async (request) => {
+      if (!request.routeOptions.config.kind) return // a refused method; it answers 405 by itself
+      request.opened = await withDeadline(guard(request), options.deadlineMs, () => {
+        return new AppError('store_unavailable', 'The database did not answer in time; try again.')
+      })
+    })
+  },
+  { name: 'recall-guard', dependencies: ['error-handler', 'route-contract'] },
+)
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The open ledger row of a guarded request; its feature knows the shape. */
+    opened: unknown
+  }
+}
