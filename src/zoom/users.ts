@@ -34,7 +34,7 @@ const user = z.object({
     .regex(/^[^\s\p{C}@]{1,64}@[^\s\p{C}@]{1,255}$/u)
     .optional()
     .catch(undefined),
-  verified: z.unknown(),
+  verified: z.unknown().optional(),
   display_name: name,
   first_name: name,
   last_name: name,
