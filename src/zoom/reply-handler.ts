@@ -32,6 +32,8 @@ const MAX_BODY_BYTES = 64 * 1024
  */
 const POST_GRACE_MS = 200
 const GET_GRACE_MS = 10
+/** A POST that waited longer than this for its connection is not sent at all: too little time is left to hear what it did. */
+const POST_START_SHARE = 0.5
 const CODE = /^[A-Z0-9_]{1,64}$/
 
 /**
@@ -44,7 +46,9 @@ export function createReplyHandler({ timeoutMs, isPost, resolve, reject }: Reply
   let head = { status: 0, headers: {} as Record<string, string> }
   const body = createBody()
   const expire = () => abandon(controller ? 'timeout' : 'not_sent', 'DEADLINE')
+  const startByMs = performance.now() + (isPost ? timeoutMs * POST_START_SHARE : timeoutMs)
   let timer = setTimeout(() => {
+    if (!controller) return expire() // nothing to read, and nothing may be sent in the time of grace
     timer = setTimeout(expire, isPost ? POST_GRACE_MS : GET_GRACE_MS)
   }, timeoutMs)
 
@@ -68,6 +72,7 @@ export function createReplyHandler({ timeoutMs, isPost, resolve, reject }: Reply
     fail,
     onRequestStart(started) {
       // before any byte: what was given up while it queued must not be sent, and nothing is sent a second time
+      if (performance.now() > startByMs) expire()
       if (isSettled || controller) return started.abort(new Error('ABANDONED'))
       controller = started
     },

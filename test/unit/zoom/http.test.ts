@@ -2,7 +2,9 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { MockAgent } from 'undici'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { sleep } from '../../../src/lib/deadline.ts'
 import { createZoomHttp, type ZoomHttp, type ZoomRequest, ZoomTransportError } from '../../../src/zoom/http.ts'
 import { jsonAnswer, startRawServer } from '../../helpers/raw-server.ts'
 
@@ -210,6 +212,28 @@ describe('provably not sent', () => {
     await http.send(GET)
     expect(server.requests.map((request) => request.slice(0, 4))).toEqual(['GET ', 'GET '])
   })
+})
+
+test('a POST that waited too long for its connection is not sent: it would end in doubt', async () => {
+  const server = await startRawServer((socket) => void sleep(150).then(() => socket.write(jsonAnswer(200, {}))))
+  const http = client(server.url, { connections: 1 })
+  const first = http.send(GET)
+  expect(await faultOf(http.send({ ...POST, timeoutMs: 200 }))).toMatchObject({ kind: 'not_sent', code: 'DEADLINE' })
+  await first
+  await http.send(GET)
+  expect(server.requests.map((request) => request.slice(0, 4))).toEqual(['GET ', 'GET '])
+})
+
+test('a dispatcher that is handed in is used, and left open', async () => {
+  const agent = new MockAgent()
+  agent.disableNetConnect()
+  agent.get('https://zoom.test').intercept({ path: '/v2/users/me' }).reply(200, { id: 'u' })
+  const http = createZoomHttp({ baseUrl: 'https://zoom.test/v2', timeoutMs: 1000, dispatcher: agent })
+  expect(await http.send(GET)).toMatchObject({ status: 200, body: { id: 'u' } })
+  await http.close()
+  agent.get('https://zoom.test').intercept({ path: '/v2/users/me' }).reply(200, { id: 'again' })
+  expect(await http.send(GET)).toMatchObject({ body: { id: 'again' } })
+  await agent.close()
 })
 
 test('closing waits for what is under way', async () => {

@@ -187,7 +187,7 @@ describe('for any input', () => {
           expect(error.code).toBe('invalid_request')
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     )
   })
 
