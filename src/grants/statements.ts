@@ -170,3 +170,13 @@ export const DISCONNECT = statement(
    g AS (UPDATE grants SET email = NULL, display_name = NULL WHERE id = $1 AND EXISTS (SELECT FROM u))
    SELECT gen FROM u`,
 )
+
+/** Rows of an app (or of a tenant's own apps) that nobody links any more: their tokens were erased when the last link went. */
+export const FORGET = statement(
+  'grant_forget',
+  `DELETE FROM grants g USING zoom_apps a
+    WHERE a.id = g.zoom_app_id AND (a.id = $1 OR a.tenant_id = $2)
+      AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
+      AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)
+   RETURNING g.id`,
+)

@@ -107,6 +107,11 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId])
       return row?.isLinked ?? false
     },
+    /** The ids of the grants that are gone. */
+    async forget({ zoomAppId, tenantId }: { zoomAppId?: string; tenantId?: string }): Promise<string[]> {
+      const rows = await sql.rows<{ id: string }>(statements.FORGET, [zoomAppId ?? null, tenantId ?? null])
+      return rows.map(({ id }) => id)
+    },
     /** False where somebody links it after all, or its generation has moved. */
     disconnect: (grantId: string, gen: bigint) => changed(sql, statements.DISCONNECT, [grantId, gen]),
   }

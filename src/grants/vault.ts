@@ -51,12 +51,15 @@ export interface GrantVault {
     grantId: string,
     options: { revoke: boolean },
   ): Promise<'kept' | 'revoked' | 'revoke_failed' | 'erased'>
+  /** Deletes what is left of the unlinked grants of one Zoom app, or of all apps of a tenant, their data keys included. */
+  forget(of: { zoomAppId: string } | { tenantId: string }): Promise<void>
 }
 
 export interface VaultDeps extends RefreshDeps {
   log: FastifyBaseLogger
   /** An access token with less life left is renewed in the background, while it is still lent. */
   refreshMarginSeconds: number
+  destroyKeys: (grantId: string) => Promise<void>
 }
 
 interface Remembered {
@@ -78,7 +81,7 @@ const REVOKE_WAIT_MS = 10_000
 
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
 export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promise<void> } {
-  const { store, cipher, oauth, credentialsOf, isForeign, log, monotonicNow, refreshMarginSeconds } = deps
+  const { store, cipher, oauth, credentialsOf, isForeign, log, monotonicNow, refreshMarginSeconds, destroyKeys } = deps
   const remembered = createLru<string, Remembered>(REMEMBERED_GRANTS)
   const refusedUntilMs = createLru<string, number>(REMEMBERED_GRANTS)
   const refresher = createRefresher(deps)
@@ -227,6 +230,9 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
       )
     },
     releaseIfUnlinked,
+    async forget(of) {
+      for (const grantId of await store.forget(of)) await destroyKeys(grantId)
+    },
     drain: () => refresher.drain(),
   }
 }

@@ -97,10 +97,10 @@ export function createCompletion(deps: CompletionDeps) {
   /** The new pair is the only living one from the exchange on: stored at once, whatever is decided about this flow. */
   async function admit(app: ClientCredentials, zoomAppId: string, tokens: TokenSet) {
     const claimed = claimsOf(tokens.accessToken)
-    const identified = claimed ? null : await identify(app, tokens.accessToken)
-    const { zoomUserId, zoomAccountId } = claimed ?? (identified as Person)
+    const identity = claimed ? { ...claimed, profile: null } : await identify(app, tokens.accessToken)
+    const { zoomUserId, zoomAccountId } = identity
     const grant = await vault.admit({ zoomAppId, zoomUserId, zoomAccountId, tokens })
-    const profile = identified?.profile ?? (await users.me(tokens.accessToken))
+    const profile = identity.profile ?? (await users.me(tokens.accessToken))
     return { grant, person: { zoomUserId, zoomAccountId, profile } }
   }
 

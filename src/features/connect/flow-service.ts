@@ -20,6 +20,8 @@ export interface ConnectFlowDeps {
   /** The tenant that a flow without a session connects to; null where that is closed. */
   openTenantId: string | null
   installStartUrl: string | undefined
+  /** In a copy of another installation's database an exchange would end the pair that the original lives on. */
+  isForeignDatabase: () => boolean
 }
 
 /** What Zoom brought back; absent as undefined. */
@@ -55,7 +57,16 @@ const placeOf = (tenantId: string, flowId: string) => ({
 
 /** One opening of a connect link, from the link to the result. */
 export function createConnectFlowService(deps: ConnectFlowDeps) {
-  const { store, zoomApps, completion, secretBox, oauthBaseUrl, openTenantId, installStartUrl } = deps
+  const { store, zoomApps, completion, secretBox, oauthBaseUrl, openTenantId, installStartUrl, isForeignDatabase } =
+    deps
+
+  function refuseInForeignDatabase(): void {
+    if (isForeignDatabase())
+      throw new AppError(
+        'foreign_database',
+        'This database is a copy of another installation’s; nothing connects here.',
+      )
+  }
 
   async function targetOf(sessionSecret: string | undefined) {
     if (sessionSecret === undefined)
@@ -98,16 +109,19 @@ export function createConnectFlowService(deps: ConnectFlowDeps) {
       throw new AppError('access_denied', 'Access was declined on Zoom’s page.')
     if (code === undefined && error !== undefined)
       throw new AppError('connect_failed', 'Zoom could not complete the request.', { reason: 'error_from_zoom' })
-    throw new AppError('invalid_request', 'Zoom’s answer is neither a success nor a failure.', { reason: 'code_and_error' })
+    throw new AppError('invalid_request', 'Zoom’s answer is neither a success nor a failure.', {
+      reason: 'code_and_error',
+    })
   }
 
   return {
     /**
      * Starts a fresh flow and says where the browser goes for the user's consent.
-     * @throws invalid_flow, app_not_configured, rate_limited
+     * @throws invalid_flow, app_not_configured, rate_limited, foreign_database
      * @see https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1
      */
     async open(sessionSecret: string | undefined, address: string): Promise<Opened> {
+      refuseInForeignDatabase()
       const target = await targetOf(sessionSecret)
       if (!target) {
         if (installStartUrl) return { location: installStartUrl, flow: null }
@@ -128,7 +142,7 @@ export function createConnectFlowService(deps: ConnectFlowDeps) {
 
     /**
      * Takes Zoom's answer. Whatever happens to an authentic flow is an outcome, so that it can be told where the session wants it.
-     * @throws invalid_flow when the state is not this browser's living one: no row changes, Zoom is not asked
+     * @throws invalid_flow when the state is not this browser's living one: no row changes, Zoom is not asked; foreign_database
      */
     async callback(query: CallbackQuery, binding: string | null): Promise<Ended> {
       if (query.state === undefined) {
@@ -136,12 +150,18 @@ export function createConnectFlowService(deps: ConnectFlowDeps) {
         if (isInstall && installStartUrl) return { outcome: 'elsewhere', location: installStartUrl }
         throw invalidFlow('no_state')
       }
+      refuseInForeignDatabase()
       const flow = await resolve(query.state, binding)
       const { returnUrl, tenantName } = flow
       try {
         const code = codeOf(query)
         const codeVerifier = await secretBox.open(placeOf(flow.tenantId, flow.id), flow.verifierCt)
-        return { outcome: 'connected', returnUrl, tenantName, ...(await completion.complete(flow, { code, codeVerifier })) }
+        return {
+          outcome: 'connected',
+          returnUrl,
+          tenantName,
+          ...(await completion.complete(flow, { code, codeVerifier })),
+        }
       } catch (failure) {
         return { outcome: 'failed', returnUrl, tenantName, failure }
       }

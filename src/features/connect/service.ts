@@ -65,7 +65,10 @@ export function createConnectSessionService(deps: ConnectSessionDeps) {
       }
       const app = await zoomApps.forConnect(tenantId, appKindOf(kind))
       if (!app)
-        throw new AppError('app_not_configured', `No Zoom app of kind ${appKindOf(kind)} is configured for this tenant.`)
+        throw new AppError(
+          'app_not_configured',
+          `No Zoom app of kind ${appKindOf(kind)} is configured for this tenant.`,
+        )
       const id = uuidv7()
       const secret = randomSecret()
       const expiresAt = await store.createSession(tenantId, {

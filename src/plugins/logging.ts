@@ -1,0 +1,41 @@
+import type { FastifyServerOptions } from 'fastify'
+import { AppError } from '../errors.ts'
+
+// Errors of the language itself: their text names our code, never what a caller sent.
+const PLAIN_ERRORS = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SealError', 'ZoomTransportError', 'ConfigError'])
+const SQL_FIELDS = ['code', 'constraint', 'table', 'routine', 'severity', 'syscall'] as const
+const MAX_CAUSES = 4
+
+/**
+ * What the log may hold of an error: name, code, where it came from, and its text only where we wrote that text. Messages of
+ * drivers and upstreams can quote what was sent; redaction by field name does not reach into them.
+ */
+export function describeError(error: unknown, depth = 0): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error }
+  const known = error instanceof AppError
+  const fields = error as unknown as Record<string, unknown>
+  const described: Record<string, unknown> = { type: error.name }
+  if (known || PLAIN_ERRORS.has(error.name)) described.message = error.message
+  for (const name of SQL_FIELDS) if (typeof fields[name] === 'string') described[name] = fields[name]
+  if (known) Object.assign(described, { reason: error.reason, zoom_status: error.zoomStatus, zoom_code: error.zoomCode })
+  else described.stack = error.stack?.split('\n').filter((line) => line.startsWith('    at ')).slice(0, 12).join('\n')
+  if (error.cause !== undefined && depth < MAX_CAUSES) described.cause = describeError(error.cause, depth + 1)
+  return described
+}
+
+/** Pino's options: no header, no query, no body; a request is its method, its route's template and its address. */
+export function loggerOptions(level: string, stream?: NodeJS.WritableStream): FastifyServerOptions['logger'] {
+  return {
+    level,
+    ...(stream ? { stream } : {}),
+    base: null,
+    messageKey: 'message',
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: {
+      req: (request) => ({ method: request.method, route: request.routeOptions?.url ?? 'unknown', address: request.ip }),
+      res: (reply) => ({ status: reply.statusCode }),
+      err: (error) => describeError(error) as never,
+    },
+  }
+}

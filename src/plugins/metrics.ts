@@ -1,0 +1,69 @@
+import { createServer, type Server } from 'node:http'
+import type pg from 'pg'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Seconds. Around what decides: a bot's patience ends at 5 s, a mint that waits for nothing takes tens of milliseconds. */
+const MINT_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5]
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** The service's own registry. No label holds an id: their number would grow without bound. */
+export function createMetrics(pools: () => Record<string, pg.Pool>) {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const mints = new Counter({
+    name: 'latchkey_mints_total',
+    help: 'Token requests of bots by kind and outcome (minted, or an error code).',
+    labelNames: ['kind', 'outcome'] as const,
+    registers,
+  })
+  const durations = new Histogram({
+    name: 'latchkey_mint_duration_seconds',
+    help: 'From the request of a bot to the outcome of its mint.',
+    labelNames: ['kind'] as const,
+    buckets: MINT_BUCKETS,
+    registers,
+  })
+  const refreshes = new Counter({
+    name: 'latchkey_refreshes_total',
+    help: 'Refreshes of grants by outcome: ok, sibling_won, ambiguous, retryable, rejected, lost.',
+    labelNames: ['outcome'] as const,
+    registers,
+  })
+  new Gauge({
+    name: 'latchkey_database_connections',
+    help: 'Database connections by pool and state; waiting counts requests that wait for one.',
+    labelNames: ['pool', 'state'] as const,
+    registers,
+    collect() {
+      for (const [pool, { totalCount, idleCount, waitingCount }] of Object.entries(pools())) {
+        this.set({ pool, state: 'busy' }, totalCount - idleCount)
+        this.set({ pool, state: 'idle' }, idleCount)
+        this.set({ pool, state: 'waiting' }, waitingCount)
+      }
+    },
+  })
+  return {
+    registry,
+    countMint(kind: string, outcome: string, durationMs: number): void {
+      mints.inc({ kind, outcome })
+      durations.observe({ kind }, durationMs / 1000)
+    },
+    countRefresh: (outcome: string): void => refreshes.inc({ outcome }),
+  }
+}
+
+/** Serves `/metrics` on its own port, which must not be reachable from outside. */
+export function createMetricsServer({ registry }: Pick<Metrics, 'registry'>): Server {
+  const server = createServer({ headersTimeout: 5000, requestTimeout: 5000 }, async (request, response) => {
+    if (request.url !== '/metrics' || request.method !== 'GET') return response.writeHead(404).end()
+    try {
+      const text = await registry.metrics()
+      response.writeHead(200, { 'content-type': registry.contentType }).end(text)
+    } catch {
+      response.writeHead(500).end()
+    }
+  })
+  return server
+}

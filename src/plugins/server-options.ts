@@ -1,0 +1,43 @@
+import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import type { Config } from '../config.ts'
+import { AppError } from '../errors.ts'
+import { uuidv7 } from '../lib/ids.ts'
+import { prepareErrorReply, toProblem } from './error-handler.ts'
+import { loggerOptions } from './logging.ts'
+
+const BODY_LIMIT_BYTES = 16 * 1024 // at this size the deepest JSON costs less than a millisecond to refuse
+const HEADERS_LIMIT_BYTES = 16 * 1024
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 15_000
+const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than common load balancers keep theirs, so that they close first
+
+/** Errors before there is a route, such as a broken percent-encoding: the same body as any other, without the URL. */
+function frameworkErrors(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const error = new AppError('invalid_request', 'The URL could not be read.')
+  prepareErrorReply(error, request, reply)
+    .type('application/problem+json; charset=utf-8')
+    .send(JSON.stringify(toProblem(error, request.id)))
+}
+
+/** Fastify as this service needs it: bounded in every direction, and no line of its own that would hold a URL. */
+export function serverOptions(config: Config, logStream?: NodeJS.WritableStream): FastifyServerOptions {
+  return {
+    logger: loggerOptions(config.LOG_LEVEL, logStream),
+    disableRequestLogging: true,
+    genReqId: () => uuidv7(),
+    requestIdHeader: false,
+    trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
+    exposeHeadRoutes: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 100 },
+    http: {
+      maxHeaderSize: HEADERS_LIMIT_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+    },
+    frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
+  } as FastifyServerOptions
+}
