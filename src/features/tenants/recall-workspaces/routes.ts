@@ -16,7 +16,7 @@ import type { RecallWorkspace } from './store.ts'
 const shape = (workspace: RecallWorkspace) => ({
   id: workspace.id,
   region: workspace.region,
-  verification_secrets: workspace.secrets.map(({ id, createdAt }) => ({ id, created_at: createdAt.toISOString() })),
+  secrets: workspace.secrets.map(({ id, createdAt }) => ({ id, created_at: createdAt.toISOString() })),
   has_api_key: workspace.hasApiKey,
   signature_mode: workspace.signatureMode,
   observe_until: workspace.observeUntil?.toISOString() ?? null,

@@ -45,7 +45,7 @@ export const updateRecallWorkspaceBody = z.strictObject({
 const shown = {
   id: z.uuid(),
   region: z.string(),
-  verification_secrets: z.array(z.object({ id: z.uuid(), created_at: isoTime() })),
+  secrets: z.array(z.object({ id: z.uuid(), created_at: isoTime() })),
   has_api_key: z.boolean(),
   signature_mode: signatureMode,
   observe_until: isoTime().nullable(),
