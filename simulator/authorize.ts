@@ -94,8 +94,6 @@ export function createAuthorize(state: State, grants: Grants) {
   }
 }
 
-export type Authorize = ReturnType<typeof createAuthorize>
-
 function isAllowedRedirect(app: App, uri: string): boolean {
   if (app.redirect_uris !== null) return app.redirect_uris.includes(uri)
   return URL.canParse(uri) && /^https?:$/.test(new URL(uri).protocol)

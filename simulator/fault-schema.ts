@@ -9,7 +9,7 @@ const httpStatus = z.number().int().min(200).max(599)
 const headers = z.record(z.string(), z.string())
 
 /** What the client sees in place of, or around, Zoom's answer. */
-export const faultAction = z.discriminatedUnion('type', [
+const faultAction = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('status'),
     status: httpStatus,

@@ -136,5 +136,3 @@ export function createFaults(state: State) {
     },
   }
 }
-
-export type Faults = ReturnType<typeof createFaults>

@@ -50,7 +50,7 @@ export interface Simulator {
   log(filter?: LogFilter): LogEntry[]
   /** Settles with the matching lines of the log once there are at least `count`. */
   waitFor(filter: LogFilter, count?: number): Promise<LogEntry[]>
-  /** Every token the mint endpoints handed out, in order. */
+  /** Every token the mint endpoints handed out, in order; past 200,000 the older half is forgotten. */
   readonly minted: readonly string[]
   /** Every code, access, refresh and minted token ever handed out: what no log and no dump may contain. */
   readonly issued: readonly Issued[]

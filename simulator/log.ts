@@ -84,8 +84,6 @@ export function createLog(state: State) {
   }
 }
 
-export type Log = ReturnType<typeof createLog>
-
 const shown = (query: URLSearchParams, name: string): [string, string][] => {
   const value = query.get(name)
   return value === null ? [] : [[name, value]]

@@ -78,5 +78,3 @@ export function createOAuth(state: State, grants: Grants) {
     },
   }
 }
-
-export type OAuth = ReturnType<typeof createOAuth>

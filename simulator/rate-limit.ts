@@ -30,5 +30,3 @@ export function createRateLimit(state: State) {
     clear: () => windows.clear(),
   }
 }
-
-export type RateLimit = ReturnType<typeof createRateLimit>

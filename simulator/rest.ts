@@ -57,5 +57,3 @@ export function createRest(state: State, grants: Grants, mints: Mints) {
     },
   }
 }
-
-export type Rest = ReturnType<typeof createRest>

@@ -52,7 +52,7 @@ export const meetingInput = z.strictObject({
 })
 
 /** Which reading of an undocumented behaviour Zoom follows; see docs/simulator.md for each. */
-export const modesSchema = z.strictObject({
+const modesSchema = z.strictObject({
   accessTokenLifeSeconds: z.number().positive(),
   refreshTokenLifeSeconds: z.number().positive(),
   refreshKillsAccessToken: z.boolean(),

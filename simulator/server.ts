@@ -1,10 +1,12 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createControl } from './control.ts'
 import { createControls, type Simulator, type SimulatorOptions } from './handle.ts'
 import { createRecallCaller } from './recall.ts'
+import { Refusal } from './refusal.ts'
 import { seedSchema } from './seed.ts'
 import { createState, parseInput } from './state.ts'
+import { sendReply } from './wire.ts'
 import { createZoom } from './zoom.ts'
 
 export type { Simulator, SimulatorOptions } from './handle.ts'
@@ -22,7 +24,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const control = createControl(controls, { state, zoom })
   const server = createServer((request, response) => {
     const serve = request.url?.startsWith('/_sim/') ? control.serve : zoom.serve
-    serve(request, response).catch(() => response.socket?.destroy())
+    serve(request, response).catch((error: Error) => failed(error, response))
   })
   server.keepAliveTimeout = KEEP_ALIVE_MS
   const port = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1')
@@ -37,6 +39,16 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     { url, oauthBaseUrl: url, apiBaseUrl: `${url}/v2`, close },
     Object.getOwnPropertyDescriptors(controls),
   ) as Simulator
+}
+
+/** Our own fault, or a client that left in mid-request: the place is shown, the message could hold what was sent. */
+function failed(error: Error, response: ServerResponse) {
+  if (error instanceof Refusal) return sendReply(response, error.reply)
+  if (!response.destroyed) {
+    const place = error.stack?.split('\n').find((line) => line.startsWith('    at '))
+    console.error(`The simulator failed on a request: ${error.name}${place ?? ''}`)
+  }
+  response.socket?.destroy()
 }
 
 function listen(server: Server, port: number, host: string): Promise<number> {

@@ -18,7 +18,7 @@ export interface ZoomRequest {
   facts: RequestFacts
 }
 
-export interface RequestFacts {
+interface RequestFacts {
   clientId: string | null
   userId: string | null
   grantType: string | null

@@ -52,6 +52,12 @@ test.each([
   expect(answer.body.message).toContain(expected)
 })
 
+test('a body beyond 256 KiB is refused, in the control API as at Zoom', async () => {
+  const sim = await simulator()
+  expect((await post(sim, '/_sim/users', 'x'.repeat(300_000))).status).toBe(413)
+  expect((await post(sim, '/oauth/token', 'x'.repeat(300_000))).status).toBe(413)
+})
+
 test('an unknown control endpoint lists the known ones', async () => {
   const sim = await simulator()
   const answer = await post<{ expected: string[] }>(sim, '/_sim/nowhere', {})
