@@ -6,7 +6,7 @@ export interface RecallSecret {
   key: Buffer
 }
 
-export type SignatureRefusal =
+type SignatureRefusal =
   | 'signature_missing'
   | 'signature_mismatch'
   | 'timestamp_out_of_range'

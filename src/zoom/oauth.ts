@@ -30,13 +30,13 @@ export type RefreshOutcome =
   /** No answer that can be believed: Zoom may have rotated. */
   | { outcome: 'ambiguous'; why: string }
 
-export type ExchangeOutcome =
+type ExchangeOutcome =
   | { outcome: 'granted'; tokens: TokenSet }
   | { outcome: 'code_refused' }
   | { outcome: 'app_fault' }
   | { outcome: 'unavailable' }
 
-export type RevokeOutcome =
+type RevokeOutcome =
   | { outcome: 'revoked' }
   | { outcome: 'refused' }
   | { outcome: 'app_fault' }

@@ -4,7 +4,7 @@ import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
 import { isMeetingId } from './meeting-id.ts'
 import { getWithOneRetry } from './retry.ts'
 
-export interface KnownUser {
+interface KnownUser {
   outcome: 'known'
   id: string
   accountId: string
