@@ -1,0 +1,85 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
+import { deleteHostQuery, hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
+import type { HostService } from './service.ts'
+import type { Host } from './store.ts'
+
+// zoom.md §4: a refresh token that is not used for 90 days is dead
+const REFRESH_TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
+
+const shape = (host: Host) => ({
+  id: host.id,
+  external_user_id: host.externalUserId,
+  zoom_user_id: host.zoomUserId,
+  zoom_account_id: host.zoomAccountId,
+  email: host.email,
+  display_name: host.displayName,
+  status: host.status,
+  status_reason: host.statusReason,
+  scopes: host.scopes,
+  missing_scopes: missingScopes(host.scopes, ['join', 'obf']),
+  degraded: degradedParts(host.scopes),
+  connected_at: host.connectedAt.toISOString(),
+  last_refreshed_at: host.lastRefreshedAt?.toISOString() ?? null,
+  refresh_expires_at: host.lastRefreshedAt
+    ? new Date(host.lastRefreshedAt.getTime() + REFRESH_TOKEN_LIFE_MS).toISOString()
+    : null,
+})
+const tags = ['hosts']
+
+export const hostRoutes: FastifyPluginAsyncZod<{ hosts: Pick<HostService, 'list' | 'get' | 'remove'> }> = async (
+  app,
+  { hosts },
+) => {
+  app.get(
+    '/hosts',
+    {
+      config: { caller: 'hosts:read' },
+      schema: {
+        operationId: 'listHosts',
+        tags,
+        querystring: listHostsQuery,
+        response: { 200: hostsResponse, ...errorResponses },
+      },
+    },
+    async ({ tenantId, query }) => {
+      const { status, external_user_id: externalUserId, zoom_user_id: zoomUserId, email } = query
+      const filter = { status, externalUserId, zoomUserId, email }
+      const { data, nextCursor } = await hosts.list(tenantId, filter, query.limit, query.cursor)
+      return { data: data.map(shape), next_cursor: nextCursor }
+    },
+  )
+
+  app.get(
+    '/hosts/:id',
+    {
+      config: { caller: 'hosts:read' },
+      schema: {
+        operationId: 'getHost',
+        tags,
+        params: hostParams,
+        response: { 200: hostResponse, ...errorResponses },
+      },
+    },
+    async ({ tenantId, params }) => shape(await hosts.get(tenantId, params.id)),
+  )
+
+  app.delete(
+    '/hosts/:id',
+    {
+      config: { caller: 'hosts:write' },
+      schema: {
+        operationId: 'deleteHost',
+        tags,
+        params: hostParams,
+        querystring: deleteHostQuery,
+        response: { 204: noContent, ...errorResponses },
+      },
+    },
+    async ({ tenantId, params, query }, reply) => {
+      await hosts.remove(tenantId, params.id, { revoke: query.revoke })
+      return reply.status(204).send(null)
+    },
+  )
+}
