@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
-import { startEmbeddedPostgres } from '../scripts/embedded-postgres.ts'
+import { startScratchPostgres } from '../scripts/scratch-postgres.ts'
 import { applyMigrations } from '../src/migrations/apply.ts'
 import { MIGRATIONS_DIR, migrationNames, SCHEMA_PATH } from '../src/migrations/directory.ts'
 import { onDatabase, type TestServer } from './helpers/database.ts'
@@ -12,9 +11,8 @@ import { onDatabase, type TestServer } from './helpers/database.ts'
 const APPLICATION_NAME = 'latchkey-tests' // one connection of this name per run, open as long as the run
 
 /**
- * One Postgres for the whole run, with a migrated database that test files clone. Its data folder is kept between runs,
- * without fsync: starting it again takes a third of making it. `DATABASE_TEST_URL` names another server, 15 to 18,
- * whose role must be allowed to create databases.
+ * One Postgres for the whole run, with a migrated database that test files clone. `DATABASE_TEST_URL` names another
+ * server, Postgres 15 to 18, whose role must be allowed to create databases.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { stop, ...addresses } = await findServer()
@@ -38,12 +36,7 @@ type Addresses = Pick<TestServer, 'adminUrl' | 'roleUrl'>
 async function findServer(): Promise<Addresses & { stop: () => Promise<void> }> {
   const given = process.env.DATABASE_TEST_URL
   if (given) return { adminUrl: given, roleUrl: given, stop: () => Promise.resolve() }
-  const checkout = createHash('sha256')
-    .update(import.meta.dirname)
-    .digest('hex')
-    .slice(0, 12)
-  const dataDir = join(tmpdir(), `latchkey-test-${userInfo().username}-${checkout}`, 'postgres')
-  const { url, adminUrl, stop } = await startEmbeddedPostgres({ dataDir, durable: false })
+  const { url, adminUrl, stop } = await startScratchPostgres()
   return { adminUrl, roleUrl: url, stop }
 }
 
