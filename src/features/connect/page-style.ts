@@ -18,11 +18,12 @@ p{margin:0}
 p+p{margin-top:.75rem}
 b{font-weight:600;overflow-wrap:anywhere}
 a{color:var(--link)}
-ol{margin:.5rem 0 0;padding-left:1.5rem}
+ol,ul{margin:.5rem 0 0;padding-left:1.5rem}
 li+li{margin-top:.25rem}
 .lead{font-size:1.1875rem;line-height:1.5}
+bdi{overflow-wrap:anywhere}
 section{padding:1.25rem 1.5rem;border-top:1px solid var(--line)}
-section p,section ol{color:var(--soft)}
+section p,section ol,section ul{color:var(--soft)}
 section b{color:var(--ink)}
 footer{padding:1rem 1.5rem 1.25rem;border-top:1px solid var(--line);color:var(--soft);font-size:.875rem}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.125rem .75rem;margin:.5rem 0 0}

@@ -18,16 +18,16 @@ const TEXTS: Partial<Record<ErrorCode, TextFor>> = {
 <p>If Zoom did not let you allow it, your Zoom administrator may have to approve the app first.</p>`,
   }),
   email_mismatch: (sender) => ({
-    title: 'This is another Zoom account',
-    what: html`The link is meant for another e-mail address than that of the Zoom account you are signed in with. It was not connected.`,
+    title: 'A different Zoom account was expected',
+    what: html`You are signed in to Zoom with another email address than the one this link is meant for, so nothing was connected.`,
     next: html`<ol><li>Sign out at <a href="https://zoom.us/" rel="noreferrer">zoom.us</a>.</li>
 <li>Sign in there with the account that the link is meant for.</li>
 <li>Open the link from ${sender} again.</li></ol>`,
   }),
   email_unverifiable: (sender) => ({
-    title: 'We could not check your e-mail address',
-    what: html`The link is meant for one e-mail address, and Zoom did not confirm that your account has it. It was not connected.`,
-    next: html`<p>Check in your Zoom profile that your e-mail address is verified, then open the link from ${sender} again.</p>
+    title: 'We could not check your email address',
+    what: html`This link is meant for one email address, and Zoom did not confirm that it is yours, so nothing was connected.`,
+    next: html`<p>Check in your Zoom profile that your email address is verified, then open the link from ${sender} again.</p>
 <p>If that does not help, tell ${sender}: their Zoom app may lack the permission to read it.</p>`,
   }),
   other_zoom_user: (sender) => ({

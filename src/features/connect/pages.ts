@@ -4,7 +4,7 @@ import { PAGE_STYLE } from './page-style.ts'
 import { failureTextOf } from './page-texts.ts'
 
 const TICK = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M5 12.5l4.5 4.5L19 7.5"/></svg>`
-const BANG = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 6v7.5"/><path d="M12 18v.01"/></svg>`
+const BANG = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 3.5v10.5"/><path d="M12 20v.01"/></svg>`
 
 /** The style is set in once, unescaped: it is a constant, and its hash in the policy is over exactly these bytes. */
 const STYLE: Html = { markup: `<style>${PAGE_STYLE}</style>` }
@@ -43,37 +43,32 @@ ${sections}
 }
 
 /** A name from outside: set apart, so that text in another direction does not reorder the sentence around it. */
-const named = (name: string) => html`<b><bdi>${name}</bdi></b>`
+const named = (name: string) => html`<bdi>${name}</bdi>`
 
 /** Says which Zoom account was connected for which tenant, and how to end it. */
 export function connectedPage(result: {
   kind: 'host' | 'organization'
-  /** E-mail address, or Zoom's user id where that cannot be read. */
+  /** Email address, or Zoom's user id where that cannot be read. */
   account: string
   tenantName: string
 }): string {
   const tenant = named(result.tenantName)
   const isHost = result.kind === 'host'
-  const lead = isHost
-    ? html`The Zoom account ${named(result.account)} is now connected for ${tenant}.`
-    : html`The organization of the Zoom account ${named(result.account)} is now connected for ${tenant}.`
-  const allows = isHost
-    ? html`Meeting bots of ${tenant} can now get what they need from Zoom to enter meetings that you host.`
-    : html`Meeting bots of ${tenant} can now get what they need from Zoom to enter meetings that people of your organization host.`
+  const who = html`<b>${named(result.account)}</b> is now connected for <b>${tenant}</b>.`
   return page({
     tone: 'ok',
     title: 'Zoom is connected',
-    lead: html`<p class="lead">${lead}</p>`,
+    lead: html`<p class="lead">${isHost ? html`The Zoom account ` : html`The organization of the Zoom account `}${who}</p>
+<p class="lead">You can close this page.</p>`,
     sections: [
-      html`<section><h2>What this does</h2><p>${allows} You can close this page.</p></section>`,
-      html`<section><h2>How to disconnect</h2>
-<p>At any time, in either of two ways:</p>
-<ol>
+      html`<section><h2>What this does</h2><p>Meeting bots of ${tenant} can now get what they need from Zoom to enter meetings that ${isHost ? 'you host' : 'people of your organization host'}.</p></section>`,
+      html`<section><h2>How to disconnect</h2><p>At any time, in either of two ways:</p>
+<ul>
 <li>In the <a href="https://marketplace.zoom.us/" rel="noreferrer">Zoom App Marketplace</a>, choose <b>Manage</b>, then <b>Added Apps</b>, and remove the app.</li>
-<li>Ask ${tenant} to disconnect your Zoom account.</li>
-</ol></section>`,
+<li>Or ask ${tenant} to disconnect your Zoom account.</li>
+</ul></section>`,
     ],
-    footer: html`Not your Zoom account? Disconnect it as above, sign in to Zoom with the right one, and ask ${tenant} for a new link.`,
+    footer: html`<p>Is this the wrong Zoom account? Disconnect it as above, sign in to Zoom with the right one, and ask ${tenant} for a new link.</p>`,
   })
 }
 
