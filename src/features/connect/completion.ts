@@ -108,7 +108,7 @@ export function createCompletion(deps: CompletionDeps) {
   async function checkIdentity(grantId: string, { zoomUserId, profile }: Person): Promise<void> {
     if (profile.outcome !== 'known') return
     if (profile.id !== zoomUserId) {
-      log.error({ grantId }, 'a fresh access token and /users/me name different users')
+      log.error({ grant_id: grantId }, 'a fresh access token and /users/me name different users')
       throw new AppError('connect_failed', 'Zoom’s answers contradict each other.', { reason: 'identity_mismatch' })
     }
     await vault.noteProfile(grantId, { email: profile.email, displayName: profile.displayName })
@@ -147,7 +147,7 @@ export function createCompletion(deps: CompletionDeps) {
   async function release(grantId: string | null): Promise<void> {
     if (grantId === null) return
     await vault.releaseIfUnlinked(grantId, { revoke: true }).catch((error: unknown) => {
-      log.error({ err: error, grantId }, 'a grant that nobody links could not be released')
+      log.error({ err: error, grant_id: grantId }, 'a grant that nobody links could not be released')
     })
   }
 
