@@ -1,19 +1,131 @@
 import sensible from '@fastify/sensible'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { Dispatcher } from 'undici'
 import { config, parseConfig } from './config.ts'
+import { connectPageRoutes } from './features/connect/page-routes.ts'
+import { connectSessionRoutes } from './features/connect/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
-import { createLedger } from './features/mints/ledger.ts'
-import { createLedgerStore } from './features/mints/ledger-store.ts'
+import { hostRoutes } from './features/hosts/routes.ts'
+import { meetingRoutes } from './features/meetings/routes.ts'
+import { mintRoutes } from './features/mints/routes.ts'
+import { organizationRoutes } from './features/organizations/routes.ts'
+import { passRoutes } from './features/passes/routes.ts'
 import { apiKeyRoutes } from './features/tenants/api-keys/routes.ts'
-import { createApiKeyService } from './features/tenants/api-keys/service.ts'
-import { createApiKeyStore } from './features/tenants/api-keys/store.ts'
+import { recallWorkspaceRoutes } from './features/tenants/recall-workspaces/routes.ts'
 import { tenantRoutes } from './features/tenants/routes.ts'
-import { createTenantService, DEFAULT_TENANT_ID } from './features/tenants/service.ts'
-import { createTenantStore } from './features/tenants/store.ts'
+import { DEFAULT_TENANT_ID } from './features/tenants/service.ts'
+import { zoomAppRoutes } from './features/tenants/zoom-apps/routes.ts'
 import { tokenRoutes } from './features/tokens/routes.ts'
-import { createTokenService } from './features/tokens/service.ts'
-import { createAppBreaker } from './grants/app-breaker.ts'
-import { createGrantCipher } from './grants/cipher.ts'
-import { createGrantStore } from './grants/store.ts'
-import { createGrantVault } from './grants/vault.ts'
+import { apiAuth } from './plugins/api-auth.ts'
+import { errorHandler } from './plugins/error-handler.ts'
+import { createFailureLimit } from './plugins/failure-limit.ts'
+import { idempotency } from './plugins/idempotency.ts'
+import { createMetrics } from './plugins/metrics.ts'
+import { openapi } from './plugins/openapi.ts'
+import { prisma } from './plugins/prisma.ts'
+import { recallGuard } from './plugins/recall-guard.ts'
+import { requestLog } from './plugins/request-log.ts'
+import { refuseOtherMethods, routeContract } from './plugins/route-contract.ts'
+import { serverOptions } from './plugins/server-options.ts'
+import { createReadiness, type Readiness } from './readiness.ts'
+import { createServices, type Services } from './services.ts'
+import { prepare } from './start.ts'
+
+export interface AppOptions {
+  env: Record<string, string | undefined>
+  logStream?: NodeJS.WritableStream
+  dispatcher?: Dispatcher
+  now?: () => number
+}
+
+/** What every route stands on. Guards and handlers reach only what is registered after them. */
+async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Promise<void> {
+  app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
+  app.removeContentTypeParser('text/plain') // a string body would pass for JSON
+  await app.register(config, { env })
+  await app.register(sensible)
+  await app.register(errorHandler)
+  await app.register(requestLog)
+  await app.register(routeContract)
+  await app.register(prisma)
+  await app.register(openapi)
+}
+
+/** One named scope per kind of caller. */
+async function registerScopes(app: FastifyInstance, services: Services, readiness: Readiness, now: () => number) {
+  const { OPERATOR_API_KEY, SIGNATURE_TOLERANCE_SECONDS, MINT_DEADLINE_MS, PLAIN_CALLBACK_URLS } = app.config
+  const { apiKeys, tenants, passes, ledger, recallWorkspaces, flows, box } = services
+  const failureLimit = createFailureLimit(now)
+  const auth = {
+    operatorKeys: OPERATOR_API_KEY,
+    resolveApiKey: apiKeys.resolve,
+    resolveTenant: tenants.resolve,
+    failureLimit,
+  }
+  await app.register(async function anyone(scope) {
+    await scope.register(healthRoutes, { notReady: readiness.notReady })
+  })
+  await app.register(
+    async function operator(scope) {
+      await scope.register(apiAuth, auth)
+      await scope.register(idempotency, { box })
+      await scope.register(tenantRoutes, services)
+      await scope.register(apiKeyRoutes, services)
+      await scope.register(zoomAppRoutes, services)
+      await scope.register(recallWorkspaceRoutes, services)
+    },
+    { prefix: '/v1' },
+  )
+  await app.register(
+    async function tenant(scope) {
+      await scope.register(apiAuth, auth)
+      await scope.register(idempotency, { box })
+      await scope.register(connectSessionRoutes, services)
+      await scope.register(hostRoutes, services)
+      await scope.register(organizationRoutes, services)
+      await scope.register(meetingRoutes, services)
+      await scope.register(passRoutes, services)
+      await scope.register(mintRoutes, services)
+    },
+    { prefix: '/v1' },
+  )
+  await app.register(async function browser(scope) {
+    const { isHttps, isProduction } = app.config
+    await scope.register(connectPageRoutes, { flows, isHttps, isProduction })
+  })
+  await app.register(
+    async function bot(scope) {
+      await scope.register(recallGuard, {
+        resolvePass: passes.resolvePass,
+        secretsServing: recallWorkspaces.secretsServing,
+        ledger,
+        failureLimit,
+        toleranceSeconds: SIGNATURE_TOLERANCE_SECONDS,
+        deadlineMs: MINT_DEADLINE_MS,
+        plainTenantId: PLAIN_CALLBACK_URLS ? DEFAULT_TENANT_ID : null,
+        now,
+      })
+      await scope.register(tokenRoutes, { tokens: services.tokens, deadlineMs: MINT_DEADLINE_MS })
+    },
+    { prefix: '/zoom' },
+  )
+}
+
+/** Builds the whole service once, the same for server, jobs, CLI and tests; touches neither network nor database. */
+export async function buildApp({ env, logStream, dispatcher, now = Date.now }: AppOptions) {
+  const app: FastifyInstance = Fastify(serverOptions(parseConfig(env), logStream))
+  await registerPlugins(app, env)
+  const metrics = createMetrics(() => app.pools)
+  const services = createServices(app, { metrics, dispatcher, now })
+  const readiness = createReadiness({ sql: app.sql, installation: services.installation })
+  await registerScopes(app, services, readiness, now)
+  refuseOtherMethods(app)
+  // in this order on the way down: outcomes are written, then Zoom and the pools are let go
+  app.addHook('onClose', async () => {
+    await services.ledger.flush()
+    await services.vault.drain()
+    await services.closeUpstreams()
+  })
+  return { app, services, readiness, metrics, prepare: () => prepare({ app, services, readiness }) }
+}

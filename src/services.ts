@@ -1,26 +1,32 @@
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
+import { createCompletion } from './features/connect/completion.ts'
+import { createConnectFlowService } from './features/connect/flow-service.ts'
+import { createConnectSessionService } from './features/connect/service.ts'
+import { createConnectStore } from './features/connect/store.ts'
+import { createHostService } from './features/hosts/service.ts'
+import { createHostStore } from './features/hosts/store.ts'
+import { createMeetingService } from './features/meetings/service.ts'
+import { createMeetingStore } from './features/meetings/store.ts'
 import { createLedger } from './features/mints/ledger.ts'
 import { createLedgerStore } from './features/mints/ledger-store.ts'
+import { createMintService } from './features/mints/service.ts'
+import { createMintStore } from './features/mints/store.ts'
+import { createOrganizationService } from './features/organizations/service.ts'
+import { createOrganizationStore } from './features/organizations/store.ts'
+import { createPassService } from './features/passes/service.ts'
+import { createPassStore } from './features/passes/store.ts'
 import { createApiKeyService } from './features/tenants/api-keys/service.ts'
 import { createApiKeyStore } from './features/tenants/api-keys/store.ts'
-import { createTenantService } from './features/tenants/service.ts'
+import { createRecallWorkspaceService } from './features/tenants/recall-workspaces/service.ts'
+import { createRecallWorkspaceStore } from './features/tenants/recall-workspaces/store.ts'
+import { createTenantService, DEFAULT_TENANT_ID } from './features/tenants/service.ts'
 import { createTenantStore } from './features/tenants/store.ts'
+import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
+import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
 import { createTokenService } from './features/tokens/service.ts'
-import { createAppBreaker } from './grants/app-breaker.ts'
-import { createGrantCipher } from './grants/cipher.ts'
-import { createGrantStore } from './grants/store.ts'
-import { createGrantVault } from './grants/vault.ts'
-import { createCursorCodec } from './lib/cursor.ts'
-import { uuidv7 } from './lib/ids.ts'
-import { createLocalKeyring } from './lib/sealing.ts'
+import { createFoundation } from './foundation.ts'
 import type { Metrics } from './plugins/metrics.ts'
-import { createSecretBox } from './secrets/box.ts'
-import { createInstallation } from './startup.ts'
-import { createZoomHttp } from './zoom/http.ts'
-import { createZoomMint } from './zoom/mint.ts'
-import { createZoomOAuth } from './zoom/oauth.ts'
-import { createZoomUsers } from './zoom/users.ts'
 
 export interface ServiceOptions {
   metrics: Metrics
@@ -28,17 +34,120 @@ export interface ServiceOptions {
   now: () => number
 }
 
-/** Zoom at two origins with an agent each, so that mints cannot starve refreshes. */
-function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefined) {
-  const { ZOOM_OAUTH_BASE_URL, ZOOM_API_BASE_URL, ZOOM_TIMEOUT_MS } = app.config
-  const shared = { timeoutMs: ZOOM_TIMEOUT_MS, ...(dispatcher ? { dispatcher } : {}) }
-  const tokenEndpoint = createZoomHttp({ baseUrl: ZOOM_OAUTH_BASE_URL, ...shared })
-  const api = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, ...shared })
+type Foundation = ReturnType<typeof createFoundation>
+
+/** What the operator looks after: tenants, their keys, Zoom apps and Recall workspaces. */
+function createOperatorServices(app: FastifyInstance, foundation: Foundation, now: () => number) {
+  const { config, prisma, sql, log } = app
+  const { cursors, box, vault } = foundation
+  const hosts = createHostService({ store: createHostStore(prisma), cursors, vault })
+  const organizations = createOrganizationService({ store: createOrganizationStore(prisma), cursors, vault })
+  const unlinkAll = async (tenantId: string) => {
+    await hosts.unlinkAll(tenantId)
+    await organizations.unlinkAll(tenantId)
+    await vault.forget({ tenantId })
+  }
+  const tenants = createTenantService({ store: createTenantStore(prisma), cursors, unlinkAll })
+  const requireTenant = tenants.get
+  const apiKeys = createApiKeyService({ store: createApiKeyStore(prisma), cursors, requireTenant, now })
+  const { ZOOM_OAUTH_APP_CLIENT_ID: clientId } = config
+  const zoomApps = createZoomAppService({
+    store: createZoomAppStore(prisma),
+    box,
+    cursors,
+    now,
+    requireTenant,
+    forgetGrants: (zoomAppId) => vault.forget({ zoomAppId }),
+    environment: clientId
+      ? {
+          clientId,
+          clientSecrets: config.ZOOM_OAUTH_APP_CLIENT_SECRET,
+          webhookSecrets: config.ZOOM_WEBHOOK_SECRET_TOKEN,
+          redirectUri: config.ZOOM_OAUTH_APP_REDIRECT_URI,
+        }
+      : null,
+    defaultRedirectUri: `${config.PUBLIC_BASE_URL}/zoom/oauth/callback`,
+    isProduction: config.isProduction,
+  })
+  const recallWorkspaces = createRecallWorkspaceService({
+    store: createRecallWorkspaceStore(prisma, sql),
+    box,
+    cursors,
+    now,
+    log,
+    requireTenant,
+    environmentSecrets: config.RECALL_VERIFICATION_SECRETS,
+    plainCallbackUrls: config.PLAIN_CALLBACK_URLS,
+    defaultTenantId: DEFAULT_TENANT_ID,
+  })
+  return { hosts, organizations, tenants, apiKeys, zoomApps, recallWorkspaces }
+}
+
+type OperatorServices = ReturnType<typeof createOperatorServices>
+
+/** From a link in a mail to a connected host. */
+function createConnectServices(app: FastifyInstance, foundation: Foundation, operator: OperatorServices) {
+  const { config, prisma, log } = app
+  const { zoomApps, tenants, hosts, organizations } = operator
+  const { vault, oauth, users, box, installation } = foundation
+  const store = createConnectStore(prisma)
+  const completion = createCompletion({ store, zoomApps, vault, hosts, organizations, oauth, users, log })
   return {
-    oauth: createZoomOAuth({ http: tokenEndpoint }),
-    users: createZoomUsers({ http: api }),
-    mint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
-    close: () => Promise.all([tokenEndpoint.close(), api.close()]),
+    sessions: createConnectSessionService({
+      store,
+      zoomApps,
+      tenants,
+      publicBaseUrl: config.PUBLIC_BASE_URL,
+      isProduction: config.isProduction,
+    }),
+    flows: createConnectFlowService({
+      store,
+      zoomApps,
+      completion,
+      secretBox: box,
+      oauthBaseUrl: config.ZOOM_OAUTH_BASE_URL,
+      openTenantId: config.OPEN_CONNECT ? DEFAULT_TENANT_ID : null,
+      installStartUrl: config.INSTALL_START_URL,
+      isForeignDatabase: installation.isForeign,
+    }),
+  }
+}
+
+/** Everything the routes, jobs and commands call. */
+export function createServices(app: FastifyInstance, { metrics, dispatcher, now }: ServiceOptions) {
+  const { config, prisma, sql, log } = app
+  const foundation = createFoundation(app, { metrics, dispatcher, credentialsOf: (id) => operator.zoomApps.credentialsOf(id) })
+  const { vault, cursors } = foundation
+  const operator: OperatorServices = createOperatorServices(app, foundation, now)
+  const { hosts, organizations, recallWorkspaces } = operator
+  const meetings = createMeetingService({ store: createMeetingStore(prisma, sql), cursors, hosts, organizations })
+  const passes = createPassService({
+    store: createPassStore(prisma, sql),
+    cursors,
+    hosts,
+    meetings,
+    vault,
+    secretsServing: recallWorkspaces.secretsServing,
+    publicBaseUrl: config.PUBLIC_BASE_URL,
+    now,
+  })
+  const ledger = createLedger({ store: createLedgerStore(sql), log, countMint: metrics.countMint })
+  const tokens = createTokenService({
+    vault,
+    mintAtZoom: foundation.zoomMint.mint,
+    settle: ledger.settle,
+    zoomTimeoutMs: config.ZOOM_TIMEOUT_MS,
+  })
+  const mints = createMintService({ store: createMintStore(prisma), cursors })
+  return {
+    ...foundation,
+    ...operator,
+    ...createConnectServices(app, foundation, operator),
+    meetings,
+    passes,
+    ledger,
+    tokens,
+    mints,
   }
 }
 

@@ -57,7 +57,10 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
 /** Serves `/metrics` on its own port, which must not be reachable from outside. */
 export function createMetricsServer({ registry }: Pick<Metrics, 'registry'>): Server {
   const server = createServer({ headersTimeout: 5000, requestTimeout: 5000 }, async (request, response) => {
-    if (request.url !== '/metrics' || request.method !== 'GET') return response.writeHead(404).end()
+    if (request.url !== '/metrics' || request.method !== 'GET') {
+      response.writeHead(404).end()
+      return
+    }
     try {
       const text = await registry.metrics()
       response.writeHead(200, { 'content-type': registry.contentType }).end(text)

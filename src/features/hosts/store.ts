@@ -1,4 +1,5 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { isUniqueViolation } from '../../lib/database-errors.ts'
 
 /** A tenant's connected Zoom user: the link and the state of its grant, never its tokens. */
 export interface Host {
@@ -68,8 +69,6 @@ const conditions = (filter: HostFilter, afterId: string | null): Prisma.Sql[] =>
   ...(filter.email === undefined ? [] : [Prisma.sql`AND lower(email) = lower(${filter.email})`]),
   ...(afterId === null ? [] : [Prisma.sql`AND id < ${afterId}::uuid`]),
 ]
-
-const isUniqueViolation = (error: unknown) => (error as { code?: unknown }).code === 'P2002'
 
 export function createHostStore(db: PrismaClient): HostStore {
   return {

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { dirname } from 'node:path'
+import { Command } from 'commander'
+import { ConfigError } from '../config.ts'
+import { readEnvironment } from '../environment.ts'
+import { AppError } from '../errors.ts'
+import { StartError } from '../startup.ts'
+import { adopt } from './grants.ts'
+import { migrate } from './migrate.ts'
+import { printOpenapi } from './openapi.ts'
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+/** Runs a command in the service's environment, and stops what was started for it. */
+async function run(work: (env: Record<string, string | undefined>) => Promise<void>): Promise<void> {
+  const { env, stop } = await readEnvironment(process.env, dirname(dirname(import.meta.dirname)))
+  try {
+    await work(env)
+  } finally {
+    await stop()
+  }
+}
+
+const program = new Command('latchkey').description('Operates a Latchkey installation.').showHelpAfterError()
+program
+  .command('migrate')
+  .description('apply pending migrations and exit; safe from several machines at once')
+  .action(() => run((env) => migrate(env, say)))
+program
+  .command('openapi')
+  .description('print the OpenAPI document')
+  .action(() => printOpenapi(say))
+program
+  .command('grants')
+  .description('look after the grants of Zoom users')
+  .command('adopt')
+  .description('take over a database that another installation first used: its tokens are spent from here from now on')
+  .action(() => run((env) => adopt(env, say)))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const isOurs = error instanceof ConfigError || error instanceof StartError || error instanceof AppError
+  process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : 'unknown error'}\n`)
+  process.exit(1)
+}

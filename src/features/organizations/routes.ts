@@ -1,0 +1,91 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
+import {
+  deleteOrganizationQuery,
+  listOrganizationsQuery,
+  organizationParams,
+  organizationResponse,
+  organizationsResponse,
+} from './schemas.ts'
+import type { OrganizationService } from './service.ts'
+import type { Organization } from './store.ts'
+
+// zoom.md §4: a refresh token that is not used for 90 days is dead
+const REFRESH_TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
+
+const shape = (organization: Organization) => ({
+  id: organization.id,
+  zoom_account_id: organization.zoomAccountId,
+  external_user_id: organization.externalUserId,
+  zoom_user_id: organization.zoomUserId,
+  email: organization.email,
+  display_name: organization.displayName,
+  status: organization.status,
+  status_reason: organization.statusReason,
+  scopes: organization.scopes,
+  // OBF and ZAK stay with the user's own grant
+  missing_scopes: missingScopes(organization.scopes, ['join']),
+  degraded: degradedParts(organization.scopes),
+  connected_at: organization.connectedAt.toISOString(),
+  last_refreshed_at: organization.lastRefreshedAt?.toISOString() ?? null,
+  refresh_expires_at: organization.lastRefreshedAt
+    ? new Date(organization.lastRefreshedAt.getTime() + REFRESH_TOKEN_LIFE_MS).toISOString()
+    : null,
+})
+const tags = ['organizations']
+
+type Routes = FastifyPluginAsyncZod<{ organizations: Pick<OrganizationService, 'list' | 'get' | 'remove'> }>
+
+export const organizationRoutes: Routes = async (app, { organizations }) => {
+  app.get(
+    '/organizations',
+    {
+      config: { caller: 'hosts:read' },
+      schema: {
+        operationId: 'listOrganizations',
+        tags,
+        querystring: listOrganizationsQuery,
+        response: { 200: organizationsResponse, ...errorResponses },
+      },
+    },
+    async ({ tenantId, query }) => {
+      const { status, external_user_id: externalUserId, zoom_account_id: zoomAccountId } = query
+      const filter = { status, externalUserId, zoomAccountId }
+      const { data, nextCursor } = await organizations.list(tenantId, filter, query.limit, query.cursor)
+      return { data: data.map(shape), next_cursor: nextCursor }
+    },
+  )
+
+  app.get(
+    '/organizations/:id',
+    {
+      config: { caller: 'hosts:read' },
+      schema: {
+        operationId: 'getOrganization',
+        tags,
+        params: organizationParams,
+        response: { 200: organizationResponse, ...errorResponses },
+      },
+    },
+    async ({ tenantId, params }) => shape(await organizations.get(tenantId, params.id)),
+  )
+
+  app.delete(
+    '/organizations/:id',
+    {
+      config: { caller: 'hosts:write' },
+      schema: {
+        operationId: 'deleteOrganization',
+        tags,
+        params: organizationParams,
+        querystring: deleteOrganizationQuery,
+        response: { 204: noContent, ...errorResponses },
+      },
+    },
+    async ({ tenantId, params, query }, reply) => {
+      await organizations.remove(tenantId, params.id, { revoke: query.revoke })
+      return reply.status(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,71 @@
+import { hostname } from 'node:os'
+import type { FastifyInstance } from 'fastify'
+import type { Dispatcher } from 'undici'
+import { createAppBreaker } from './grants/app-breaker.ts'
+import type { ZoomAppCredentials } from './grants/attempt.ts'
+import { createGrantCipher } from './grants/cipher.ts'
+import { createGrantStore } from './grants/store.ts'
+import { createGrantVault } from './grants/vault.ts'
+import { createCursorCodec } from './lib/cursor.ts'
+import { uuidv7 } from './lib/ids.ts'
+import { createLocalKeyring } from './lib/sealing.ts'
+import type { Metrics } from './plugins/metrics.ts'
+import { createSecretBox } from './secrets/box.ts'
+import { createInstallation } from './startup.ts'
+import { createZoomHttp } from './zoom/http.ts'
+import { createZoomMint } from './zoom/mint.ts'
+import { createZoomOAuth } from './zoom/oauth.ts'
+import { createZoomUsers } from './zoom/users.ts'
+
+export interface FoundationOptions {
+  metrics: Metrics
+  dispatcher: Dispatcher | undefined
+  /** The client id and secrets of a Zoom app; null where it has none any more. */
+  credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
+}
+
+/** Zoom at two origins with an agent each, so that mints cannot starve refreshes. */
+function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefined) {
+  const { ZOOM_OAUTH_BASE_URL, ZOOM_API_BASE_URL, ZOOM_TIMEOUT_MS } = app.config
+  const shared = { timeoutMs: ZOOM_TIMEOUT_MS, ...(dispatcher ? { dispatcher } : {}) }
+  const tokenEndpoint = createZoomHttp({ baseUrl: ZOOM_OAUTH_BASE_URL, ...shared })
+  const api = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, ...shared })
+  return {
+    oauth: createZoomOAuth({ http: tokenEndpoint }),
+    users: createZoomUsers({ http: api }),
+    zoomMint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
+    closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close()]),
+  }
+}
+
+/** What the features stand on: Zoom, keys, the vault. */
+export function createFoundation(app: FastifyInstance, { metrics, dispatcher, credentialsOf }: FoundationOptions) {
+  const { config, log, sql, reserveSql } = app
+  const upstreams = createUpstreams(app, dispatcher)
+  const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
+  const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
+  // over the reserved connections: storing a rotation must not queue behind requests for its data key
+  const grantBox = createSecretBox({ sql: reserveSql, keyring })
+  const monotonicNow = () => performance.now()
+  const vault = createGrantVault({
+    store: createGrantStore({ sql, reserve: reserveSql }),
+    cipher: createGrantCipher(grantBox),
+    oauth: upstreams.oauth,
+    breaker: createAppBreaker(monotonicNow),
+    credentialsOf,
+    destroyKeys: grantBox.destroy,
+    owner: `${hostname()}/${process.pid}/${uuidv7()}`,
+    isForeign: installation.isForeign,
+    refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
+    countRefresh: metrics.countRefresh,
+    monotonicNow,
+    log,
+  })
+  return {
+    ...upstreams,
+    installation,
+    vault,
+    box: createSecretBox({ sql, keyring }),
+    cursors: createCursorCodec(keyring.derive('latchkey/cursor')),
+  }
+}

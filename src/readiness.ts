@@ -1,0 +1,40 @@
+import { AppError } from './errors.ts'
+import type { Sql } from './lib/sql.ts'
+import { MIGRATIONS_DIR } from './migrations/paths.ts'
+import { pendingMigrations } from './migrations/pending.ts'
+import type { Installation } from './startup.ts'
+
+export type Readiness = ReturnType<typeof createReadiness>
+
+/** Whether this replica should be sent requests, and the one word why not. */
+export function createReadiness({ sql, installation }: { sql: Sql; installation: Installation }) {
+  let isStopping = false
+  let isMigrated = false
+
+  /** One query, and none once nothing was pending: our own migrations do not come undone under us. */
+  async function migrations() {
+    const rows = (text: string) => sql.rows<unknown>({ name: 'migrations_pending', text }, []).then((found) => ({ rows: found }))
+    const state = await pendingMigrations(rows, MIGRATIONS_DIR)
+    isMigrated = state.pending.length === 0 && state.incompatible.length === 0
+    return state
+  }
+  return {
+    migrations,
+    stopping(): void {
+      isStopping = true
+    },
+    /** Null when ready. */
+    async notReady(): Promise<string | null> {
+      if (isStopping) return 'stopping'
+      try {
+        if (!isMigrated) await migrations()
+        if (!isMigrated) return 'migrations_pending'
+        await installation.refresh()
+      } catch (error) {
+        if (error instanceof AppError && error.code === 'store_unavailable') return 'database_unreachable'
+        throw error
+      }
+      return installation.isForeign() ? 'foreign_database' : null
+    },
+  }
+}

@@ -1,0 +1,52 @@
+import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.ts'
+import { ConfigError } from './config.ts'
+import { readEnvironment } from './environment.ts'
+import { startCleanup } from './jobs/cleanup.ts'
+import { cleanupTasks } from './jobs/tasks.ts'
+import { createMetricsServer } from './plugins/metrics.ts'
+import { StartError } from './startup.ts'
+
+// what is in flight ends well within it; a write of a rotated token alone may take longer and is waited for
+const REQUESTS_LIMIT_MS = 15_000
+const STOP_LIMIT_MS = 10 * 60_000
+
+async function start(): Promise<void> {
+  const { env, stop } = await readEnvironment(process.env, dirname(import.meta.dirname))
+  const { app, services, readiness, metrics, prepare } = await buildApp({ env }).catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
+  const { config, log } = app
+  const metricsServer = createMetricsServer(metrics)
+  let stopJobs = () => {}
+
+  // registered before anything can fail, so that whatever was started is stopped in order
+  closeWithGrace({ delay: STOP_LIMIT_MS, logger: false }, async ({ signal, err }) => {
+    if (err) log.fatal({ err }, 'stopping after an unexpected error')
+    else log.info({ signal }, 'stopping: no new requests, those in flight finish')
+    readiness.stopping()
+    stopJobs()
+    await Promise.race([app.close(), delay(REQUESTS_LIMIT_MS, undefined, { ref: false })])
+    metricsServer.close()
+    metricsServer.closeAllConnections()
+    await stop()
+    log.info('stopped')
+  })
+
+  await prepare()
+  if (config.insecureDefaults.length > 0)
+    log.warn({ names: config.insecureDefaults }, 'development defaults are in force: not for production')
+  await app.listen({ host: config.HOST, port: config.PORT })
+  if (config.METRICS_PORT > 0) metricsServer.listen(config.METRICS_PORT, config.HOST)
+  stopJobs = startCleanup({ tasks: cleanupTasks(services, config), log, random: Math.random })
+  log.info({ url: config.PUBLIC_BASE_URL }, 'ready')
+}
+
+start().catch((error: unknown) => {
+  const isOurs = error instanceof ConfigError || error instanceof StartError
+  process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : 'unknown error'}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify'
+import { MIGRATIONS_DIR, SCHEMA_PATH } from './migrations/paths.ts'
+import type { Readiness } from './readiness.ts'
+import type { Services } from './services.ts'
+import { StartError } from './startup.ts'
+
+/** Applies pending migrations where that is asked for; the engine is loaded only then. @throws StartError */
+async function settleMigrations(app: FastifyInstance, readiness: Readiness): Promise<void> {
+  const { pending, newer, incompatible } = await readiness.migrations()
+  if (incompatible.length > 0)
+    throw new StartError(
+      `The database was migrated by a newer version that this one cannot work with: ${incompatible.join(', ')}`,
+    )
+  if (newer.length > 0) app.log.info({ migrations: newer }, 'the database has migrations of a newer version')
+  if (pending.length === 0) return
+  if (!app.config.MIGRATE_ON_START)
+    throw new StartError(`Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`)
+  const { applyMigrations } = await import('./migrations/apply.ts')
+  await applyMigrations({
+    connectionString: app.config.DATABASE_MIGRATION_URL,
+    schemaPath: SCHEMA_PATH,
+    migrationsDir: MIGRATIONS_DIR,
+    log: (message, fields) => app.log.info(fields, message),
+  })
+  await readiness.migrations()
+}
+
+/**
+ * Everything between a well-formed environment and the first request: migrations, keys, whose database this is, the
+ * environment's Zoom app. @throws StartError naming what to do; store_unavailable
+ */
+export async function prepare({
+  app,
+  services,
+  readiness,
+}: {
+  app: FastifyInstance
+  services: Services
+  readiness: Readiness
+}): Promise<void> {
+  await settleMigrations(app, readiness)
+  await services.installation.check()
+  await services.zoomApps.ensureEnvironmentApp()
+  if (app.config.PLAIN_CALLBACK_URLS && (await services.recallWorkspaces.findPlainConflicts()) > 0)
+    throw new StartError(
+      'PLAIN_CALLBACK_URLS=true: another tenant uses a Recall secret that also serves the tenant default; give it its own.',
+    )
+  if (services.installation.isForeign())
+    app.log.error('this database was first used by another installation: nothing is refreshed until latchkey grants adopt')
+  await app.ready()
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { Writable } from 'node:stream'
+import type { InjectOptions } from 'fastify'
+import { onTestFinished } from 'vitest'
+import { signRecallRequest } from '../../simulator/recall.ts'
+import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/server.ts'
+import { buildApp } from '../../src/app.ts'
+import { createTestDatabase } from './database.ts'
+
+export const OPERATOR_KEY = 'operator-key-of-the-tests-0123456789abcdef'
+export const RECALL_SECRET = `whsec_${randomBytes(32).toString('base64')}`
+const ENCRYPTION_KEYS = `test:${randomBytes(32).toString('base64')}`
+
+export interface TestAppOptions {
+  env?: Record<string, string>
+  simulator?: SimulatorOptions
+  /** Moves the service's own clock (signatures, expiry of keys); the database's stays. */
+  now?: () => number
+}
+
+interface ApiOptions {
+  key?: string
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+/** What the service runs with against a simulator: everything a test does not care about. */
+export function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
+  return {
+    DATABASE_URL: databaseUrl,
+    ENCRYPTION_KEYS,
+    OPERATOR_API_KEY: OPERATOR_KEY,
+    PUBLIC_BASE_URL: 'http://localhost:4000',
+    ZOOM_OAUTH_APP_CLIENT_ID: 'simulator-client-id',
+    ZOOM_OAUTH_APP_CLIENT_SECRET: 'simulator-client-secret',
+    ZOOM_OAUTH_BASE_URL: zoom.oauthBaseUrl,
+    ZOOM_API_BASE_URL: zoom.apiBaseUrl,
+    RECALL_VERIFICATION_SECRETS: RECALL_SECRET,
+    METRICS_PORT: '0',
+    LOG_LEVEL: 'debug',
+  }
+}
+
+/** The whole service on a database and a simulator of its own, both gone when the test has finished. */
+export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOptions = {}) {
+  const [database, zoom] = await Promise.all([createTestDatabase(), startSimulator(simulator)])
+  const log: string[] = []
+  const logStream = new Writable({
+    write(chunk, _encoding, done) {
+      log.push(String(chunk))
+      done()
+    },
+  })
+  const settings: Record<string, string> = { ...testEnvironment(database.url, zoom), ...env }
+  const built = await buildApp({ env: settings, logStream, ...(now ? { now } : {}) })
+  const { app } = built
+  onTestFinished(async () => {
+    await app.close()
+    await zoom.close()
+    await database.drop()
+  })
+  await built.prepare()
+
+  async function api(method: InjectOptions['method'], url: string, options: ApiOptions = {}) {
+    const { key = OPERATOR_KEY, body, headers = {} } = options
+    return await app.inject({
+      method: method ?? 'GET',
+      url,
+      headers: { authorization: `Bearer ${key}`, ...headers },
+      ...(body === undefined ? {} : { payload: body as object }),
+    })
+  }
+  /** What Recall sends just before a bot joins. */
+  async function bot(url: string, options: { secrets?: string[]; id?: string; headers?: Record<string, string> } = {}) {
+    const { secrets = [RECALL_SECRET], id = `msg_${randomBytes(12).toString('hex')}`, headers = {} } = options
+    const timestamp = Math.floor((now?.() ?? Date.now()) / 1000)
+    const { pathname, search } = new URL(url, 'http://localhost')
+    return await app.inject({ url: pathname + search, headers: { ...signRecallRequest({ secrets, id, timestamp }), ...headers } })
+  }
+  return { ...built, settings, databaseUrl: database.url, zoom, log, api, bot, ...makers({ app, api, zoom }) }
+}
+
+export type TestApp = Awaited<ReturnType<typeof buildTestApp>>
+
+/** Shortcuts that go through the service's own front door. */
+function makers({ app, api, zoom }: { api: TestApp['api'] } & Pick<TestApp, 'app' | 'zoom'>) {
+  /** Opens a connect link as a browser would; gives where Zoom is asked, and the cookie. */
+  async function open(url: string) {
+    const { pathname, search } = new URL(url)
+    const opened = await app.inject({ url: pathname + search })
+    const cookie = opened.cookies.map(({ name, value }) => `${name}=${value}`).join('; ')
+    return { opened, cookie, authorize: new URL(String(opened.headers.location)) }
+  }
+  /** Follows a connect link to its end: the Zoom user agrees, the browser comes back. */
+  async function follow(url: string, user: string) {
+    const { cookie, authorize } = await open(url)
+    const query = Object.fromEntries(authorize.searchParams)
+    const { location } = await zoom.authorize({ ...query, user } as Parameters<Simulator['authorize']>[0])
+    const back = new URL(location)
+    return await app.inject({ url: back.pathname + back.search, headers: { cookie } })
+  }
+  async function connectLink(session: Record<string, unknown>, headers: Record<string, string> = {}) {
+    const created = await api('POST', '/v1/connect-sessions', { body: session, headers })
+    return String(created.json().url)
+  }
+  /** A connected host, made through the real flow. */
+  async function connectHost(externalUserId: string, user: string, headers: Record<string, string> = {}) {
+    await follow(await connectLink({ external_user_id: externalUserId }, headers), user)
+    const found = await api('GET', `/v1/hosts?external_user_id=${encodeURIComponent(externalUserId)}`, { headers })
+    return found.json().data[0] as { id: string; status: string; status_reason: string | null; zoom_user_id: string }
+  }
+  async function createPass(body: Record<string, unknown>, headers: Record<string, string> = {}) {
+    const created = await api('POST', '/v1/passes', { body, headers })
+    return created.json() as { id: string; join_token_url: string; obf_token_url: string; zak_token_url: string }
+  }
+  return { open, follow, connectLink, connectHost, createPass }
+}
