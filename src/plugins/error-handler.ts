@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError, type ErrorCode } from '../errors.ts'
-import { isStoreUnavailable } from '../lib/sql.ts'
+import { isDatabaseUnavailable } from '../lib/database-errors.ts'
 
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
@@ -10,17 +10,6 @@ const FRAMEWORK_CODES: Record<string, ErrorCode> = {
 const PUBLIC_DETAIL: Partial<Record<ErrorCode, string>> = {
   payload_too_large: 'The body is larger than this route takes.',
   unsupported_media_type: 'Send application/json.',
-}
-
-// Prisma's codes for "cannot reach, timed out, pool exhausted"; the rest are ours to mend.
-const PRISMA_UNAVAILABLE = new Set(['P1000', 'P1001', 'P1002', 'P1008', 'P1011', 'P1017', 'P2024', 'P2028', 'P2037'])
-
-function isDatabaseTrouble(error: Error): boolean {
-  if (error.name === 'PrismaClientInitializationError') return true
-  if (error.name === 'PrismaClientKnownRequestError')
-    return PRISMA_UNAVAILABLE.has(String((error as { code?: unknown }).code))
-  if (error.name === 'DriverAdapterError' || error.name === 'DatabaseError') return isStoreUnavailable(error)
-  return false
 }
 
 /** Body paths and messages of a failed validation; the values that failed are not repeated. */
@@ -45,7 +34,7 @@ export function toAppError(error: unknown): AppError {
   if (code) return new AppError(code, PUBLIC_DETAIL[code] ?? 'The request is not valid.', { cause: error })
   if (fastifyError.statusCode && fastifyError.statusCode >= 400 && fastifyError.statusCode < 500)
     return new AppError('invalid_request', 'The request could not be read.', { cause: error })
-  if (isDatabaseTrouble(error))
+  if (isDatabaseUnavailable(error))
     return new AppError('store_unavailable', 'The database did not answer; try again.', { cause: error })
   return new AppError('internal_error', 'Something went wrong on our side; quote the request id.', { cause: error })
 }

@@ -1,12 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { refreshExpiryOf } from '../../zoom/refresh-life.ts'
 import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
 import { deleteHostQuery, hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
 import type { HostService } from './service.ts'
 import type { Host } from './store.ts'
-
-// zoom.md §4: a refresh token that is not used for 90 days is dead
-const REFRESH_TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
 
 const shape = (host: Host) => ({
   id: host.id,
@@ -22,9 +20,7 @@ const shape = (host: Host) => ({
   degraded: degradedParts(host.scopes),
   connected_at: host.connectedAt.toISOString(),
   last_refreshed_at: host.lastRefreshedAt?.toISOString() ?? null,
-  refresh_expires_at: host.lastRefreshedAt
-    ? new Date(host.lastRefreshedAt.getTime() + REFRESH_TOKEN_LIFE_MS).toISOString()
-    : null,
+  refresh_expires_at: refreshExpiryOf(host.lastRefreshedAt)?.toISOString() ?? null,
 })
 const tags = ['hosts']
 

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { refreshExpiryOf } from '../../zoom/refresh-life.ts'
 import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
 import {
   deleteOrganizationQuery,
@@ -10,9 +11,6 @@ import {
 } from './schemas.ts'
 import type { OrganizationService } from './service.ts'
 import type { Organization } from './store.ts'
-
-// zoom.md §4: a refresh token that is not used for 90 days is dead
-const REFRESH_TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
 
 const shape = (organization: Organization) => ({
   id: organization.id,
@@ -29,9 +27,7 @@ const shape = (organization: Organization) => ({
   degraded: degradedParts(organization.scopes),
   connected_at: organization.connectedAt.toISOString(),
   last_refreshed_at: organization.lastRefreshedAt?.toISOString() ?? null,
-  refresh_expires_at: organization.lastRefreshedAt
-    ? new Date(organization.lastRefreshedAt.getTime() + REFRESH_TOKEN_LIFE_MS).toISOString()
-    : null,
+  refresh_expires_at: refreshExpiryOf(organization.lastRefreshedAt)?.toISOString() ?? null,
 })
 const tags = ['organizations']
 
