@@ -69,8 +69,34 @@ function run(args) {
   process.on('SIGHUP', () => child.kill('SIGHUP'))
   // Ctrl-C reaches the child from the terminal already; a second SIGINT would tell it to drop everything
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
+  endWithNpm(() => child.kill('SIGTERM'))
   child.on('error', (error) => fail(error))
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
+}
+
+/**
+ * npm starts us through a shell, and passes SIGTERM to that shell, which dies without passing it on. So when npm or the
+ * shell is gone, what npm started has to end too.
+ */
+function endWithNpm(end) {
+  if (!process.env.npm_lifecycle_event) return
+  const shell = process.ppid
+  const npm = parentOf(shell)
+  const isGone = () => process.ppid !== shell || parentOf(shell) !== npm
+  const timer = setInterval(() => {
+    if (!isGone()) return
+    clearInterval(timer)
+    end()
+  }, 250)
+}
+
+/** Linux only; elsewhere a shell that outlives npm is not noticed. */
+function parentOf(pid) {
+  try {
+    return /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  } catch {
+    return undefined
+  }
 }
 
 function fail(error) {
