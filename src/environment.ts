@@ -36,7 +36,11 @@ async function developmentDefaults(
   const filled = { ...env }
   const isUnset = (name: string) => !env[name] && !env[`${name}_FILE`]
   if (isUnset('ENCRYPTION_KEYS'))
-    filled.ENCRYPTION_KEYS = generatedSecret(dataDir, 'encryption-keys', () => `dev:${randomBytes(32).toString('base64')}`)
+    filled.ENCRYPTION_KEYS = generatedSecret(
+      dataDir,
+      'encryption-keys',
+      () => `dev:${randomBytes(32).toString('base64')}`,
+    )
   if (isUnset('OPERATOR_API_KEY'))
     filled.OPERATOR_API_KEY = generatedSecret(dataDir, 'operator-api-key', () => randomBytes(32).toString('base64url'))
   if (!isUnset('DATABASE_URL')) return { env: filled, stop: async () => {} }

@@ -13,7 +13,8 @@ export function createReadiness({ sql, installation }: { sql: Sql; installation:
 
   /** One query, and none once nothing was pending: our own migrations do not come undone under us. */
   async function migrations() {
-    const rows = (text: string) => sql.rows<unknown>({ name: 'migrations_pending', text }, []).then((found) => ({ rows: found }))
+    const rows = (text: string) =>
+      sql.rows<unknown>({ name: 'migrations_pending', text }, []).then((found) => ({ rows: found }))
     const state = await pendingMigrations(rows, MIGRATIONS_DIR)
     isMigrated = state.pending.length === 0 && state.incompatible.length === 0
     return state

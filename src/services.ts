@@ -93,7 +93,7 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
   const store = createConnectStore(prisma)
   const completion = createCompletion({ store, zoomApps, vault, hosts, organizations, oauth, users, log })
   return {
-    sessions: createConnectSessionService({
+    connectSessions: createConnectSessionService({
       store,
       zoomApps,
       tenants,
@@ -116,7 +116,11 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
 /** Everything the routes, jobs and commands call. */
 export function createServices(app: FastifyInstance, { metrics, dispatcher, now }: ServiceOptions) {
   const { config, prisma, sql, log } = app
-  const foundation = createFoundation(app, { metrics, dispatcher, credentialsOf: (id) => operator.zoomApps.credentialsOf(id) })
+  const foundation = createFoundation(app, {
+    metrics,
+    dispatcher,
+    credentialsOf: (id) => operator.zoomApps.credentialsOf(id),
+  })
   const { vault, cursors } = foundation
   const operator: OperatorServices = createOperatorServices(app, foundation, now)
   const { hosts, organizations, recallWorkspaces } = operator

@@ -14,7 +14,9 @@ async function settleMigrations(app: FastifyInstance, readiness: Readiness): Pro
   if (newer.length > 0) app.log.info({ migrations: newer }, 'the database has migrations of a newer version')
   if (pending.length === 0) return
   if (!app.config.MIGRATE_ON_START)
-    throw new StartError(`Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`)
+    throw new StartError(
+      `Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`,
+    )
   const { applyMigrations } = await import('./migrations/apply.ts')
   await applyMigrations({
     connectionString: app.config.DATABASE_MIGRATION_URL,
@@ -46,6 +48,8 @@ export async function prepare({
       'PLAIN_CALLBACK_URLS=true: another tenant uses a Recall secret that also serves the tenant default; give it its own.',
     )
   if (services.installation.isForeign())
-    app.log.error('this database was first used by another installation: nothing is refreshed until latchkey grants adopt')
+    app.log.error(
+      'this database was first used by another installation: nothing is refreshed until latchkey grants adopt',
+    )
   await app.ready()
 }

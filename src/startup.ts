@@ -38,7 +38,9 @@ async function checkKeys(keyring: KeyProvider, { checks, usedKids }: State): Pro
   const known = new Set(keyring.kids())
   const missing = usedKids.filter((kid) => !known.has(kid))
   if (missing.length > 0)
-    throw new StartError(`ENCRYPTION_KEYS lacks ${missing.join(', ')}, which data keys in this database are wrapped under`)
+    throw new StartError(
+      `ENCRYPTION_KEYS lacks ${missing.join(', ')}, which data keys in this database are wrapped under`,
+    )
   for (const { kid, sealed } of checks) {
     if (!known.has(kid)) continue
     await keyring.unwrap(kid, Buffer.from(sealed, 'base64'), CHECK_AAD).catch(() => {

@@ -13,9 +13,13 @@ export interface AppBreaker {
 }
 
 export const appMisconfigured = () =>
-  new AppError('app_misconfigured', 'Zoom refuses the client id or secret of this Zoom app; the operator must mend it.', {
-    retryAfterSeconds: PROBE_EVERY_MS / 1000,
-  })
+  new AppError(
+    'app_misconfigured',
+    'Zoom refuses the client id or secret of this Zoom app; the operator must mend it.',
+    {
+      retryAfterSeconds: PROBE_EVERY_MS / 1000,
+    },
+  )
 
 /** Pauses refreshes of an app whose client id or secret Zoom refuses: one probe at a time finds out when it is mended. */
 export function createAppBreaker(monotonicNow: () => number): AppBreaker {

@@ -100,7 +100,10 @@ export function createAttempt(deps: AttemptDeps) {
     const isOurs = await untilStored(log, grantId, () => store.verdict(grantId, lease, reason, outcome))
     countRefresh(isOurs ? outcome : 'sibling_won')
     if (!isOurs) return null // somebody else moved on: what is stored counts, not what this answer says
-    log.warn({ grant_id: grantId, reason, pair_age_seconds: Math.round(lease.pairAgeSeconds) }, 'a grant must reconnect')
+    log.warn(
+      { grant_id: grantId, reason, pair_age_seconds: Math.round(lease.pairAgeSeconds) },
+      'a grant must reconnect',
+    )
     throw new AppError('reconnect_required', 'The host must connect Zoom again.', { reason })
   }
 
@@ -149,7 +152,10 @@ export function createAttempt(deps: AttemptDeps) {
       case 'ambiguous':
         await store.noteAmbiguous(grantId, lease)
         countRefresh('ambiguous')
-        log.warn({ grant_id: grantId, why: result.why }, 'the outcome of a refresh is unknown; a later attempt settles it')
+        log.warn(
+          { grant_id: grantId, why: result.why },
+          'the outcome of a refresh is unknown; a later attempt settles it',
+        )
         throw result.why === 'timeout' ? timedOut() : unavailable('ambiguous')
     }
   }

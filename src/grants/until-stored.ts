@@ -8,7 +8,11 @@ const isStoreUnavailable = (error: unknown) => error instanceof AppError && erro
  * Repeats a write of tokens until the database has it: they exist nowhere else, so only the end of the process ends this.
  * Whatever is not the database's absence is a fault of ours and is thrown.
  */
-export async function untilStored<T>(log: FastifyBaseLogger, grantId: string | null, work: () => Promise<T>): Promise<T> {
+export async function untilStored<T>(
+  log: FastifyBaseLogger,
+  grantId: string | null,
+  work: () => Promise<T>,
+): Promise<T> {
   for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
     try {
       return await work()

@@ -8,7 +8,7 @@ export function cleanupTasks(services: Services, config: Config): CleanupTask[] 
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   return [
     { name: 'seen_webhook_ids', run: () => services.ledger.purgeSeenAcrossTenants(seenSeconds) },
-    { name: 'connect_sessions', run: () => services.sessions.purgeExpiredAcrossTenants() },
+    { name: 'connect_sessions', run: () => services.connectSessions.purgeExpiredAcrossTenants() },
     { name: 'idempotency_keys', run: () => services.idempotencyKeys.purgeExpiredAcrossTenants() },
   ]
 }

@@ -2,7 +2,14 @@ import type { FastifyServerOptions } from 'fastify'
 import { AppError } from '../errors.ts'
 
 // Errors of the language itself: their text names our code, never what a caller sent.
-const PLAIN_ERRORS = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SealError', 'ZoomTransportError', 'ConfigError'])
+const PLAIN_ERRORS = new Set([
+  'TypeError',
+  'RangeError',
+  'ReferenceError',
+  'SealError',
+  'ZoomTransportError',
+  'ConfigError',
+])
 const SQL_FIELDS = ['code', 'constraint', 'table', 'routine', 'severity', 'syscall'] as const
 const MAX_CAUSES = 4
 
@@ -17,8 +24,14 @@ export function describeError(error: unknown, depth = 0): Record<string, unknown
   const described: Record<string, unknown> = { type: error.name }
   if (known || PLAIN_ERRORS.has(error.name)) described.message = error.message
   for (const name of SQL_FIELDS) if (typeof fields[name] === 'string') described[name] = fields[name]
-  if (known) Object.assign(described, { reason: error.reason, zoom_status: error.zoomStatus, zoom_code: error.zoomCode })
-  else described.stack = error.stack?.split('\n').filter((line) => line.startsWith('    at ')).slice(0, 12).join('\n')
+  if (known)
+    Object.assign(described, { reason: error.reason, zoom_status: error.zoomStatus, zoom_code: error.zoomCode })
+  else
+    described.stack = error.stack
+      ?.split('\n')
+      .filter((line) => line.startsWith('    at '))
+      .slice(0, 12)
+      .join('\n')
   if (error.cause !== undefined && depth < MAX_CAUSES) described.cause = describeError(error.cause, depth + 1)
   return described
 }
@@ -33,7 +46,11 @@ export function loggerOptions(level: string, stream?: NodeJS.WritableStream): Fa
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: {
-      req: (request) => ({ method: request.method, route: request.routeOptions?.url ?? 'unknown', address: request.ip }),
+      req: (request) => ({
+        method: request.method,
+        route: request.routeOptions?.url ?? 'unknown',
+        address: request.ip,
+      }),
       res: (reply) => ({ status: reply.statusCode }),
       err: (error) => describeError(error) as never,
     },

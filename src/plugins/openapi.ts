@@ -20,7 +20,9 @@ export const openapi = fp(
           license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
         },
         components: {
-          securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'A tenant’s key or the operator’s.' } },
+          securitySchemes: {
+            apiKey: { type: 'http', scheme: 'bearer', description: 'A tenant’s key or the operator’s.' },
+          },
         },
         tags: [
           { name: 'connect', description: 'Once per user: a connect session' },
@@ -39,7 +41,9 @@ export const openapi = fp(
         const caller = route.config?.caller
         const isApi = caller !== undefined && !['anyone', 'bot', 'browser'].includes(caller)
         const secured = isApi ? { ...schema, security: [{ apiKey: [] }] } : schema
-        return jsonSchemaTransform({ schema: secured, url, route, ...rest } as Parameters<typeof jsonSchemaTransform>[0])
+        return jsonSchemaTransform({ schema: secured, url, route, ...rest } as Parameters<
+          typeof jsonSchemaTransform
+        >[0])
       },
       transformObject: jsonSchemaTransformObject,
     })
@@ -48,7 +52,12 @@ export const openapi = fp(
     )
     await app.register(apiReference, {
       routePrefix: '/docs',
-      configuration: { title: 'Latchkey API', url: '/openapi.json', telemetry: false, agent: { disabled: true } } as never,
+      configuration: {
+        title: 'Latchkey API',
+        url: '/openapi.json',
+        telemetry: false,
+        agent: { disabled: true },
+      } as never,
     })
   },
   { name: 'openapi', dependencies: ['route-contract'] },

@@ -121,7 +121,8 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const { verdict, serving } = await verifyFor(request, pass.tenantId)
     const isObserved = !verdict.ok && serving.isObserving && signaturePresence(request.raw.rawHeaders) === 'absent'
     if (!verdict.ok && !isObserved) return await refused(request, pass, kind, verdict.reason)
-    if (isObserved) request.log.warn({ pass_id: pass.passId }, 'an unsigned request was let through: signature_mode observe')
+    if (isObserved)
+      request.log.warn({ pass_id: pass.passId }, 'an unsigned request was let through: signature_mode observe')
     const opened = await ledger.open({
       passId: pass.passId,
       kind,

@@ -1,21 +1,7 @@
 import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
-
-/** Scopes of a tenant's API key (contract §6). */
-export const SCOPES = [
-  'connect',
-  'hosts:read',
-  'hosts:write',
-  'meetings:read',
-  'meetings:write',
-  'passes:write',
-  'mints:read',
-  'bots:write',
-  'tokens:read',
-  'hosts:import',
-] as const
-export type Scope = (typeof SCOPES)[number]
+import type { Scope } from '../scopes.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

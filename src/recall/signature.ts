@@ -6,11 +6,7 @@ export interface RecallSecret {
   key: Buffer
 }
 
-type SignatureRefusal =
-  | 'signature_missing'
-  | 'signature_mismatch'
-  | 'timestamp_out_of_range'
-  | 'no_secret_configured'
+type SignatureRefusal = 'signature_missing' | 'signature_mismatch' | 'timestamp_out_of_range' | 'no_secret_configured'
 
 export type SignatureVerdict =
   | { ok: true; webhookId: string; secretId: string }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Writable } from 'node:stream'
-import type { InjectOptions } from 'fastify'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { onTestFinished } from 'vitest'
 import { signRecallRequest } from '../../simulator/recall.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/server.ts'
@@ -23,6 +23,8 @@ interface ApiOptions {
   body?: unknown
   headers?: Record<string, string>
 }
+
+type Api = (method: InjectOptions['method'], url: string, options?: ApiOptions) => Promise<LightMyRequestResponse>
 
 /** What the service runs with against a simulator: everything a test does not care about. */
 export function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
@@ -61,8 +63,7 @@ export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOpt
   })
   await built.prepare()
 
-  async function api(method: InjectOptions['method'], url: string, options: ApiOptions = {}) {
-    const { key = OPERATOR_KEY, body, headers = {} } = options
+  const api: Api = async (method, url, { key = OPERATOR_KEY, body, headers = {} } = {}) => {
     return await app.inject({
       method: method ?? 'GET',
       url,
@@ -75,7 +76,10 @@ export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOpt
     const { secrets = [RECALL_SECRET], id = `msg_${randomBytes(12).toString('hex')}`, headers = {} } = options
     const timestamp = Math.floor((now?.() ?? Date.now()) / 1000)
     const { pathname, search } = new URL(url, 'http://localhost')
-    return await app.inject({ url: pathname + search, headers: { ...signRecallRequest({ secrets, id, timestamp }), ...headers } })
+    return await app.inject({
+      url: pathname + search,
+      headers: { ...signRecallRequest({ secrets, id, timestamp }), ...headers },
+    })
   }
   return { ...built, settings, databaseUrl: database.url, zoom, log, api, bot, ...makers({ app, api, zoom }) }
 }
@@ -83,7 +87,7 @@ export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOpt
 export type TestApp = Awaited<ReturnType<typeof buildTestApp>>
 
 /** Shortcuts that go through the service's own front door. */
-function makers({ app, api, zoom }: { api: TestApp['api'] } & Pick<TestApp, 'app' | 'zoom'>) {
+function makers({ app, api, zoom }: { app: FastifyInstance; api: Api; zoom: Simulator }) {
   /** Opens a connect link as a browser would; gives where Zoom is asked, and the cookie. */
   async function open(url: string) {
     const { pathname, search } = new URL(url)

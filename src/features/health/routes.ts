@@ -17,7 +17,11 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthDeps> = async (app, { not
     {
       config,
       logLevel: 'warn',
-      schema: { operationId: 'health', tags, response: { 200: z.object({ status: z.literal('ok') }), ...errorResponses } },
+      schema: {
+        operationId: 'health',
+        tags,
+        response: { 200: z.object({ status: z.literal('ok') }), ...errorResponses },
+      },
     },
     async () => ({ status: 'ok' as const }),
   )

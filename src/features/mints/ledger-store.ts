@@ -138,10 +138,7 @@ const REFUSED = statement(
    SELECT $2, tenant_id, id, $3, meeting_id, 'unauthenticated', $4, $5, 0 FROM p`,
 )
 
-const PURGE_SEEN = statement(
-  'seen_purge',
-  `DELETE FROM seen_webhook_ids WHERE seen_at < now() - $1 * interval '1 s'`,
-)
+const PURGE_SEEN = statement('seen_purge', `DELETE FROM seen_webhook_ids WHERE seen_at < now() - $1 * interval '1 s'`)
 
 export type LedgerStore = ReturnType<typeof createLedgerStore>
 

@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts'
+import type { GrantVault } from '../../grants/vault.ts'
 import { createLru } from '../../lib/lru.ts'
 import { createSemaphore, type Semaphore } from '../../lib/semaphore.ts'
-import type { GrantVault } from '../../grants/vault.ts'
 import type { TokenKind } from '../../zoom/scopes.ts'
 import { type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
 

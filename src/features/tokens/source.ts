@@ -32,7 +32,11 @@ export function refusalOf(source: TokenSource | null): AppError {
   const reason = source.statusReason ?? undefined
   const options = reason === undefined ? {} : { reason }
   if (source.status === 'blocked')
-    return new AppError('host_blocked', 'Zoom has blocked this user or this app for them; ask their Zoom admin.', options)
+    return new AppError(
+      'host_blocked',
+      'Zoom has blocked this user or this app for them; ask their Zoom admin.',
+      options,
+    )
   return new AppError('reconnect_required', 'The host must connect Zoom again.', options)
 }
 
@@ -53,8 +57,7 @@ function obfSources(candidates: (TokenSource | null)[], turn: number): TokenSour
  */
 export function sourcesOf(opened: OpenedToken): { source: TokenSource; isHost: boolean }[] {
   const { kind, host, organization, candidates, isMapped, turn, meetingId } = opened
-  if (kind === 'obf' && candidates)
-    return obfSources(candidates, turn).map((source) => ({ source, isHost: true }))
+  if (kind === 'obf' && candidates) return obfSources(candidates, turn).map((source) => ({ source, isHost: true }))
   const standIn = kind === 'join' && isConnected(organization) && host?.status !== 'blocked' ? organization : null
   const sources = [
     ...(isConnected(host) ? [{ source: host, isHost: true }] : []),

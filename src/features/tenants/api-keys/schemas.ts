@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isoTime, objectId, pageOf, pageQuery, plainText, timestamp } from '../../../plugins/responses.ts'
-import { SCOPES } from '../../../plugins/route-contract.ts'
+import { SCOPES } from '../../../scopes.ts'
 
 export const apiKeysParams = z.object({ id: objectId() })
 export const apiKeyParams = z.object({ id: objectId(), key_id: objectId() })

@@ -1,7 +1,7 @@
 import { AppError } from '../../../errors.ts'
 import { type CursorCodec, toPage } from '../../../lib/cursor.ts'
 import { constantTimeEqual, uuidv7 } from '../../../lib/ids.ts'
-import type { Scope } from '../../../plugins/route-contract.ts'
+import type { Scope } from '../../../scopes.ts'
 import { newApiKey, parseApiKey } from './key-format.ts'
 import type { ApiKey, ApiKeyStore } from './store.ts'
 
