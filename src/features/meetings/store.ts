@@ -1,0 +1,105 @@
+import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+
+export type MappingSource = 'api' | 'event' | 'sync' | 'lookup'
+
+/** Whose meeting it is, as a caller names it. */
+export type MappingTarget = { hostId: string } | { externalUserId: string } | { organizationId: string }
+
+/** A meeting number and whose it is. */
+export interface Mapping {
+  id: string
+  meetingId: string
+  /** Null for an organization's, and while nobody is connected under the external user id. */
+  hostId: string | null
+  externalUserId: string | null
+  organizationId: string | null
+  source: MappingSource
+  updatedAt: Date
+}
+
+export interface MeetingStore {
+  get(tenantId: string, meetingId: string): Promise<Mapping | null>
+  list(
+    tenantId: string,
+    filter: { hostId?: string | undefined; source?: MappingSource | undefined },
+    limit: number,
+    afterId: string | null,
+  ): Promise<Mapping[]>
+  /**
+   * Stores mappings made by the tenant itself, in one statement; each number at most once. Gives the numbers stored: the
+   * others name a host or organization that the tenant does not have.
+   */
+  put(tenantId: string, rows: { id: string; meetingId: string; target: MappingTarget }[]): Promise<Set<string>>
+  /** Keeps whose meeting it is, known host or not. What the tenant itself said gives way to nothing else. */
+  map(
+    tenantId: string,
+    row: { id: string; meetingId: string; source: MappingSource } & (
+      | { externalUserId: string }
+      | { organizationId: string }
+    ),
+  ): Promise<void>
+  remove(tenantId: string, meetingId: string): Promise<boolean>
+}
+
+const MAPPINGS = Prisma.sql`
+  SELECT m.id, m.meeting_id AS "meetingId", h.id AS "hostId", m.external_user_id AS "externalUserId",
+         m.organization_id AS "organizationId", m.source, m.updated_at AS "updatedAt"
+    FROM meetings m LEFT JOIN hosts h ON h.tenant_id = m.tenant_id AND h.external_user_id = m.external_user_id`
+
+const REPLACE = Prisma.sql`
+  ON CONFLICT (tenant_id, meeting_id) DO UPDATE
+     SET external_user_id = excluded.external_user_id, organization_id = excluded.organization_id,
+         source = excluded.source, observed_at = now(), updated_at = now()`
+
+export function createMeetingStore(db: PrismaClient): MeetingStore {
+  return {
+    async get(tenantId, meetingId) {
+      const [row] = await db.$queryRaw<Mapping[]>`
+        ${MAPPINGS} WHERE m.tenant_id = ${tenantId}::uuid AND m.meeting_id = ${meetingId}`
+      return row ?? null
+    },
+    list(tenantId, { hostId, source }, limit, afterId) {
+      const conditions = [
+        Prisma.sql`m.tenant_id = ${tenantId}::uuid`,
+        ...(hostId === undefined ? [] : [Prisma.sql`h.id = ${hostId}::uuid`]),
+        ...(source === undefined ? [] : [Prisma.sql`m.source = ${source}`]),
+        ...(afterId === null ? [] : [Prisma.sql`m.id < ${afterId}::uuid`]),
+      ]
+      return db.$queryRaw<Mapping[]>`
+        ${MAPPINGS} WHERE ${Prisma.join(conditions, ' AND ')} ORDER BY m.id DESC LIMIT ${limit}`
+    },
+    async put(tenantId, rows) {
+      const given = JSON.stringify(rows.map(({ target, ...row }) => ({ ...row, ...target })))
+      // in the order of the numbers, so that two batches at once cannot wait for each other in a circle
+      const stored = await db.$queryRaw<{ meetingId: string }[]>`
+        WITH given AS (
+          SELECT * FROM jsonb_to_recordset(${given}::jsonb) AS r (
+            id uuid, "meetingId" text, "hostId" uuid, "externalUserId" text, "organizationId" uuid)),
+        known AS (
+          SELECT g.id, g."meetingId", coalesce(hi.external_user_id, he.external_user_id) AS external_user_id,
+                 o.id AS organization_id
+            FROM given g
+            LEFT JOIN hosts hi ON hi.tenant_id = ${tenantId}::uuid AND hi.id = g."hostId"
+            LEFT JOIN hosts he ON he.tenant_id = ${tenantId}::uuid AND he.external_user_id = g."externalUserId"
+            LEFT JOIN organizations o ON o.tenant_id = ${tenantId}::uuid AND o.id = g."organizationId")
+        INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source)
+        SELECT id, ${tenantId}::uuid, "meetingId", external_user_id, organization_id, 'api' FROM known
+         WHERE num_nonnulls(external_user_id, organization_id) = 1
+         ORDER BY "meetingId"
+        ${REPLACE} RETURNING meeting_id AS "meetingId"`
+      return new Set(stored.map(({ meetingId }) => meetingId))
+    },
+    async map(tenantId, row) {
+      const externalUserId = 'externalUserId' in row ? row.externalUserId : null
+      const organizationId = 'organizationId' in row ? row.organizationId : null
+      await db.$executeRaw`
+        INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source)
+        VALUES (${row.id}::uuid, ${tenantId}::uuid, ${row.meetingId}, ${externalUserId}, ${organizationId}::uuid, ${row.source})
+        ${REPLACE} WHERE excluded.source = 'api' OR meetings.source <> 'api'`
+    },
+    async remove(tenantId, meetingId) {
+      const { count } = await db.meeting.deleteMany({ where: { tenantId, meetingId } })
+      return count > 0
+    },
+  }
+}
