@@ -1,6 +1,6 @@
 import { AppError } from './errors.ts'
 import type { Sql } from './lib/sql.ts'
-import { MIGRATIONS_DIR } from './migrations/paths.ts'
+import { MIGRATIONS_DIR } from './migrations/directory.ts'
 import { pendingMigrations } from './migrations/pending.ts'
 import type { Installation } from './startup.ts'
 

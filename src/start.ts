@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { MIGRATIONS_DIR, SCHEMA_PATH } from './migrations/paths.ts'
+import { MIGRATIONS_DIR, SCHEMA_PATH } from './migrations/directory.ts'
 import type { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { StartError } from './startup.ts'

@@ -1,6 +1,6 @@
 import { parseConfig } from '../config.ts'
 import { applyMigrations } from '../migrations/apply.ts'
-import { MIGRATIONS_DIR, SCHEMA_PATH } from '../migrations/paths.ts'
+import { MIGRATIONS_DIR, SCHEMA_PATH } from '../migrations/directory.ts'
 
 /** Applies pending migrations as the owner of the tables. @throws ConfigError */
 export async function migrate(env: Record<string, string | undefined>, say: (line: string) => void): Promise<void> {

@@ -43,8 +43,8 @@ export function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oaut
   }
 }
 
-/** The whole service on a database and a simulator of its own, both gone when the test has finished. */
-export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOptions = {}) {
+/** The whole service on a database and a simulator of its own, for a test file that shares one; end it with `stop`. */
+export async function startTestApp({ env = {}, simulator = {}, now }: TestAppOptions = {}) {
   const [database, zoom] = await Promise.all([createTestDatabase(), startSimulator(simulator)])
   const log: string[] = []
   const logStream = new Writable({
@@ -56,11 +56,11 @@ export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOpt
   const settings: Record<string, string> = { ...testEnvironment(database.url, zoom), ...env }
   const built = await buildApp({ env: settings, logStream, ...(now ? { now } : {}) })
   const { app } = built
-  onTestFinished(async () => {
+  const stop = async () => {
     await app.close()
     await zoom.close()
     await database.drop()
-  })
+  }
   await built.prepare()
 
   const api: Api = async (method, url, { key = OPERATOR_KEY, body, headers = {} } = {}) => {
@@ -81,10 +81,17 @@ export async function buildTestApp({ env = {}, simulator = {}, now }: TestAppOpt
       headers: { ...signRecallRequest({ secrets, id, timestamp }), ...headers },
     })
   }
-  return { ...built, settings, databaseUrl: database.url, zoom, log, api, bot, ...makers({ app, api, zoom }) }
+  return { ...built, settings, databaseUrl: database.url, zoom, log, api, bot, stop, ...makers({ app, api, zoom }) }
 }
 
-export type TestApp = Awaited<ReturnType<typeof buildTestApp>>
+/** The same for one test alone, gone when it has finished. */
+export async function buildTestApp(options: TestAppOptions = {}) {
+  const started = await startTestApp(options)
+  onTestFinished(started.stop)
+  return started
+}
+
+export type TestApp = Awaited<ReturnType<typeof startTestApp>>
 
 /** Shortcuts that go through the service's own front door. */
 function makers({ app, api, zoom }: { app: FastifyInstance; api: Api; zoom: Simulator }) {

@@ -1,0 +1,165 @@
+import { AppError } from '../../errors.ts'
+import type { GrantVault } from '../../grants/vault.ts'
+import { type CursorCodec, toPage } from '../../lib/cursor.ts'
+import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
+import { parseMeetingReference } from '../../zoom/meeting-id.ts'
+import type { TokenKind } from '../../zoom/scopes.ts'
+import { changedExpiryOf, expiryOf } from './expiry.ts'
+import type { HostStatus, Pass, PassStore, ResolvedPass } from './store.ts'
+import { type PassWarning, type Person, warningsOf } from './warnings.ts'
+
+export type HostReference = { hostId: string } | { externalUserId: string }
+
+/** What a pass needs to know of a host. */
+export interface PassHost {
+  externalUserId: string
+  grantId: string
+  status: HostStatus
+  scopes: string[]
+}
+
+export interface PassDeps {
+  store: PassStore
+  cursors: CursorCodec
+  hosts: {
+    byId: (tenantId: string, hostId: string) => Promise<PassHost | null>
+    byExternalUserId: (tenantId: string, externalUserId: string) => Promise<PassHost | null>
+  }
+  meetings: {
+    find: (
+      tenantId: string,
+      meetingId: string,
+    ) => Promise<{ externalUserId: string | null; organizationId: string | null } | null>
+    map: (tenantId: string, meetingId: string, target: { externalUserId: string }, source: 'api') => Promise<void>
+  }
+  vault: Pick<GrantVault, 'warm'>
+  secretsServing: (tenantId: string) => Promise<{ secrets: unknown[] }>
+  publicBaseUrl: string
+  now: () => number
+}
+
+export interface NewPassInput {
+  /** A number as people paste it, or a join link. */
+  meeting: string
+  host?: HostReference | undefined
+  onBehalfOf: HostReference[]
+  kinds: TokenKind[]
+  joinAt: Date | null
+  expiresAt: Date | null
+  metadata: Record<string, string>
+}
+
+export interface PassUpdate {
+  meeting?: string | undefined
+  joinAt?: Date | null | undefined
+  expiresAt?: Date | undefined
+}
+
+export type CheckedPass = Pass & { warnings: PassWarning[] }
+/** `urls` is in the answer to the creation and nowhere else. */
+export type CreatedPass = CheckedPass & { urls: Partial<Record<TokenKind, string>> }
+
+export type PassService = ReturnType<typeof createPassService>
+
+const KINDS: TokenKind[] = ['join', 'obf', 'zak']
+const unknownPass = () => new AppError('not_found', 'No such pass.')
+
+/** What a bot carries into one meeting. */
+export function createPassService(deps: PassDeps) {
+  const { store, cursors, hosts, meetings, vault, publicBaseUrl, now } = deps
+
+  /** The tenant's own id of a named host; one that is not connected yet keeps the name it was given. */
+  async function externalUserIdOf(tenantId: string, reference: HostReference): Promise<string> {
+    if ('externalUserId' in reference) return reference.externalUserId
+    const host = await hosts.byId(tenantId, reference.hostId)
+    if (!host) throw new AppError('not_found', 'No such host.')
+    return host.externalUserId
+  }
+
+  async function check(tenantId: string, pass: Pass): Promise<CheckedPass> {
+    const person = async (externalUserId: string) => ({
+      externalUserId,
+      host: await hosts.byExternalUserId(tenantId, externalUserId),
+    })
+    const mapping = await meetings.find(tenantId, pass.meetingId)
+    const meetingHost = mapping?.externalUserId ? await person(mapping.externalUserId) : null
+    const onBehalfOf = await Promise.all(pass.onBehalfOf.map(({ externalUserId }) => person(externalUserId)))
+    const { secrets } = await deps.secretsServing(tenantId)
+    warm([...(meetingHost ? [meetingHost] : []), ...onBehalfOf])
+    const warnings = warningsOf({
+      kinds: pass.kinds,
+      meetingHost,
+      onBehalfOf,
+      isOrganizationMeeting: mapping !== null && mapping.organizationId !== null,
+      publicBaseUrl,
+      hasRecallSecret: secrets.length > 0,
+    })
+    return { ...pass, warnings }
+  }
+
+  /** A bot is about to come: an access token near its end is better renewed now than under the bot's deadline. */
+  function warm(people: (Person & { host: PassHost | null })[]): void {
+    for (const { host } of people) if (host?.status === 'connected') vault.warm(host.grantId)
+  }
+
+  async function get(tenantId: string, passId: string): Promise<Pass> {
+    const pass = await store.byId(tenantId, passId)
+    if (!pass) throw unknownPass()
+    return pass
+  }
+
+  return {
+    get,
+    /** @throws not_found (a host id), invalid_request (meeting, times) */
+    async create(tenantId: string, input: NewPassInput): Promise<CreatedPass> {
+      const meetingId = parseMeetingReference(input.meeting)
+      const expiresAt = expiryOf(input.joinAt, input.expiresAt, now())
+      const named = input.host && (await externalUserIdOf(tenantId, input.host))
+      const onBehalfOf = await Promise.all(input.onBehalfOf.map((one) => externalUserIdOf(tenantId, one)))
+      if (named !== undefined) await meetings.map(tenantId, meetingId, { externalUserId: named }, 'api')
+      const id = uuidv7()
+      const secret = randomSecret()
+      const kinds = KINDS.filter((kind) => input.kinds.includes(kind))
+      await store.create(tenantId, {
+        id,
+        secretHash: sha256(secret),
+        meetingId,
+        kinds,
+        onBehalfOf: [...new Set(onBehalfOf)],
+        joinAt: input.joinAt,
+        expiresAt,
+        metadata: input.metadata,
+      })
+      const urls = Object.fromEntries(kinds.map((kind) => [kind, `${publicBaseUrl}/zoom/${kind}-token?pass=${secret}`]))
+      return { ...(await check(tenantId, await get(tenantId, id))), urls }
+    },
+    /** @throws invalid_request for a cursor of another list */
+    async list(
+      tenantId: string,
+      filter: { meetingId?: string | undefined },
+      limit: number,
+      cursor: string | undefined,
+    ) {
+      const scope = { tenantId, list: 'passes', filter: { ...filter } }
+      const rows = await store.list(tenantId, filter, limit + 1, cursors.decode(scope, cursor))
+      return toPage(rows, limit, (position) => cursors.encode(scope, position))
+    },
+    /** The URLs stay as they are. @throws not_found, invalid_request */
+    async update(tenantId: string, passId: string, change: PassUpdate): Promise<CheckedPass> {
+      const pass = await get(tenantId, passId)
+      const updated = await store.update(tenantId, passId, {
+        ...(change.meeting === undefined ? {} : { meetingId: parseMeetingReference(change.meeting) }),
+        ...(change.joinAt === undefined ? {} : { joinAt: change.joinAt }),
+        expiresAt: changedExpiryOf(pass.expiresAt, change, now()),
+      })
+      if (!updated) throw unknownPass()
+      return await check(tenantId, await get(tenantId, passId))
+    },
+    /** From the next request on, in every replica. @throws not_found */
+    async revoke(tenantId: string, passId: string): Promise<void> {
+      if (!(await store.revoke(tenantId, passId))) throw unknownPass()
+    },
+    /** Whose pass this is, also a revoked or expired one; null for an unknown secret. @throws store_unavailable */
+    resolvePass: (secretHash: Buffer): Promise<ResolvedPass | null> => store.resolveSecret(secretHash),
+  }
+}

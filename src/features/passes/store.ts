@@ -1,0 +1,116 @@
+import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { type Sql, statement } from '../../lib/sql.ts'
+import type { TokenKind } from '../../zoom/scopes.ts'
+
+export type HostStatus = 'connected' | 'reconnect_required' | 'blocked'
+
+/** A pass as it may be shown: never its secret, nor anything that holds it. */
+export interface Pass {
+  id: string
+  meetingId: string
+  kinds: TokenKind[]
+  /** Whom the meeting is mapped to now, if connected. */
+  host: { id: string; externalUserId: string; status: HostStatus } | null
+  onBehalfOf: { id: string | null; externalUserId: string; status: HostStatus | null }[]
+  joinAt: Date | null
+  expiresAt: Date
+  metadata: Record<string, string>
+  createdAt: Date
+}
+
+export interface NewPass {
+  id: string
+  secretHash: Buffer
+  meetingId: string
+  kinds: TokenKind[]
+  /** External user ids, in order of preference. */
+  onBehalfOf: string[]
+  joinAt: Date | null
+  expiresAt: Date
+  metadata: Record<string, string>
+}
+
+export type PassChange = Partial<Pick<NewPass, 'meetingId' | 'joinAt' | 'expiresAt'>>
+
+/** A pass as it is found by its secret, before its tenant is known. */
+export interface ResolvedPass {
+  passId: string
+  tenantId: string
+  kinds: TokenKind[]
+  meetingId: string
+  revokedAt: Date | null
+  expiresAt: Date
+}
+
+/** Revoked passes are gone for every function here but `resolveSecret`. */
+export interface PassStore {
+  create(tenantId: string, pass: NewPass): Promise<void>
+  byId(tenantId: string, id: string): Promise<Pass | null>
+  list(
+    tenantId: string,
+    filter: { meetingId?: string | undefined },
+    limit: number,
+    afterId: string | null,
+  ): Promise<Pass[]>
+  update(tenantId: string, id: string, change: PassChange): Promise<boolean>
+  revoke(tenantId: string, id: string): Promise<boolean>
+  resolveSecret(secretHash: Buffer): Promise<ResolvedPass | null>
+}
+
+const PASSES = Prisma.sql`
+  SELECT p.id, p.meeting_id AS "meetingId", p.kinds, p.join_at AS "joinAt", p.expires_at AS "expiresAt", p.metadata,
+         p.created_at AS "createdAt",
+         CASE WHEN h.id IS NOT NULL
+           THEN jsonb_build_object('id', h.id, 'externalUserId', h.external_user_id, 'status', h.status) END AS host,
+         (SELECT coalesce(jsonb_agg(
+                   jsonb_build_object('id', c.id, 'externalUserId', u.external_user_id, 'status', c.status)
+                   ORDER BY u.place), '[]'::jsonb)
+            FROM unnest(p.on_behalf_of) WITH ORDINALITY AS u (external_user_id, place)
+            LEFT JOIN host_states c ON c.tenant_id = p.tenant_id AND c.external_user_id = u.external_user_id) AS "onBehalfOf"
+    FROM passes p
+    LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
+    LEFT JOIN host_states h ON h.tenant_id = p.tenant_id AND h.external_user_id = m.external_user_id`
+
+const RESOLVE = statement(
+  'pass_resolve',
+  `SELECT id AS "passId", tenant_id AS "tenantId", kinds, meeting_id AS "meetingId", revoked_at AS "revokedAt",
+          expires_at AS "expiresAt"
+     FROM passes WHERE secret_hash = $1`,
+)
+
+/** `sql` runs the one statement that is on the minting path. */
+export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
+  return {
+    async create(tenantId, { secretHash, ...pass }) {
+      const data = { ...pass, tenantId, secretHash: new Uint8Array(secretHash) }
+      await db.pass.create({ data, select: { id: true } })
+    },
+    async byId(tenantId, id) {
+      const [row] = await db.$queryRaw<Pass[]>`
+        ${PASSES} WHERE p.tenant_id = ${tenantId}::uuid AND p.id = ${id}::uuid AND p.revoked_at IS NULL`
+      return row ?? null
+    },
+    list(tenantId, { meetingId }, limit, afterId) {
+      const conditions = [
+        Prisma.sql`p.tenant_id = ${tenantId}::uuid AND p.revoked_at IS NULL`,
+        ...(meetingId === undefined ? [] : [Prisma.sql`p.meeting_id = ${meetingId}`]),
+        ...(afterId === null ? [] : [Prisma.sql`p.id < ${afterId}::uuid`]),
+      ]
+      return db.$queryRaw<Pass[]>`
+        ${PASSES} WHERE ${Prisma.join(conditions, ' AND ')} ORDER BY p.id DESC LIMIT ${limit}`
+    },
+    async update(tenantId, id, change) {
+      const { count } = await db.pass.updateMany({ where: { tenantId, id, revokedAt: null }, data: change })
+      return count > 0
+    },
+    async revoke(tenantId, id) {
+      const data = { revokedAt: new Date() }
+      const { count } = await db.pass.updateMany({ where: { tenantId, id, revokedAt: null }, data })
+      return count > 0
+    },
+    async resolveSecret(secretHash) {
+      const [row] = await sql.rows<ResolvedPass>(RESOLVE, [secretHash])
+      return row ?? null
+    },
+  }
+}
