@@ -123,8 +123,8 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   })
   const { vault, cursors } = foundation
   const operator: OperatorServices = createOperatorServices(app, foundation, now)
-  const { hosts, organizations, recallWorkspaces } = operator
-  const meetings = createMeetingService({ store: createMeetingStore(prisma, sql), cursors, hosts, organizations })
+  const { hosts, recallWorkspaces } = operator
+  const meetings = createMeetingService({ store: createMeetingStore(prisma), cursors })
   const passes = createPassService({
     store: createPassStore(prisma, sql),
     cursors,
