@@ -26,6 +26,7 @@ import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
 import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
 import { createTokenService } from './features/tokens/service.ts'
 import { createFoundation } from './foundation.ts'
+import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
 
 export interface ServiceOptions {
@@ -152,6 +153,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     ledger,
     tokens,
     mints,
+    idempotencyKeys: createIdempotencyStore(prisma),
   }
 }
 

@@ -1,0 +1,41 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { errorResponses } from '../../plugins/responses.ts'
+import { listMintsQuery, mintsResponse } from './schemas.ts'
+import type { MintService } from './service.ts'
+import type { Mint } from './store.ts'
+
+const shape = (mint: Mint & { outcome: string }) => ({
+  id: mint.id,
+  kind: mint.kind,
+  meeting_id: mint.meetingId === '' ? null : mint.meetingId,
+  host_id: mint.hostId,
+  pass_id: mint.passId,
+  outcome: mint.outcome,
+  reason: mint.reason,
+  zoom_status: mint.zoomStatus,
+  zoom_code: mint.zoomCode,
+  duration_ms: mint.durationMs,
+  request_id: mint.requestId,
+  created_at: mint.createdAt.toISOString(),
+})
+
+export const mintRoutes: FastifyPluginAsyncZod<{ mints: Pick<MintService, 'list'> }> = async (app, { mints }) => {
+  app.get(
+    '/mints',
+    {
+      config: { caller: 'mints:read' },
+      schema: {
+        operationId: 'listMints',
+        tags: ['mints'],
+        querystring: listMintsQuery,
+        response: { 200: mintsResponse, ...errorResponses },
+      },
+    },
+    async ({ tenantId, query }) => {
+      const { meeting_id: meetingId, pass_id: passId, outcome, kind } = query
+      const filter = { meetingId, passId, outcome, kind }
+      const { data, nextCursor } = await mints.list(tenantId, filter, query.limit, query.cursor)
+      return { data: data.map(shape), next_cursor: nextCursor }
+    },
+  )
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../errors.ts'
+import { constantTimeEqual, sha256 } from '../lib/ids.ts'
+import { OPERATOR_ID, type SecretBox } from '../secrets/box.ts'
+import { createIdempotencyStore, type IdempotencyStore, type KnownKey } from './idempotency-store.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The row that this request took by its Idempotency-Key; empty without one. */
+    idempotencyRow: string
+  }
+}
+
+interface KeptAnswer {
+  contentType: string
+  body: string
+}
+
+const KEY = /^[\x20-\x7e]{1,255}$/
+
+function keyOf({ raw, headers }: FastifyRequest): string | null {
+  const lines = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'idempotency-key')
+  if (lines.length === 0) return null
+  const value = headers['idempotency-key']
+  if (lines.length === 1 && typeof value === 'string' && KEY.test(value)) return value
+  throw new AppError('invalid_request', 'Idempotency-Key must be one header of 1 to 255 printable characters.')
+}
+
+/** Two bodies that mean the same are the same: members in the order of their names. Depth is bounded by the body's schema. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical)
+  if (typeof value !== 'object' || value === null || value instanceof Date || Buffer.isBuffer(value)) return value
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return members.map(([name, member]) => [name, canonical(member)])
+}
+
+function requestHashOf({ method, routeOptions, params, body }: FastifyRequest): Buffer {
+  const text = JSON.stringify([method, routeOptions.url, canonical(params), canonical(body)])
+  return createHash('sha256').update(text).digest()
+}
+
+const scopeOf = ({ tenantId }: FastifyRequest) => (tenantId === '' ? OPERATOR_ID : tenantId)
+const placeOf = (ownerId: string, rowId: string) =>
+  ({ ownerId, table: 'idempotency_keys', column: 'response_ct', rowId, generation: 0 }) as const
+
+function createIdempotency(store: IdempotencyStore, box: SecretBox) {
+  async function replay(known: KnownKey, scopeId: string, requestHash: Buffer, reply: FastifyReply): Promise<void> {
+    if (!constantTimeEqual(Buffer.from(known.requestHash), requestHash))
+      throw new AppError('conflict', 'This Idempotency-Key was used for another request; choose a new one.')
+    if (known.status === null || known.responseCt === null) {
+      reply.header('retry-after', '1')
+      throw new AppError('conflict', 'A request with this Idempotency-Key is under way; ask again for its answer.')
+    }
+    const kept = JSON.parse(await box.open(placeOf(scopeId, known.id), known.responseCt)) as KeptAnswer
+    if (kept.contentType) reply.type(kept.contentType)
+    await reply.status(known.status).header('idempotency-replayed', 'true').send(kept.body)
+  }
+  return {
+    /** Takes the key, or answers in place of the handler. */
+    async begin(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+      const key = keyOf(request)
+      if (key === null) return
+      const [scopeId, keyHash, requestHash] = [scopeOf(request), sha256(key), requestHashOf(request)]
+      for (;;) {
+        const taken = await store.claim(scopeId, keyHash, requestHash)
+        if (taken !== null) {
+          request.idempotencyRow = taken
+          return
+        }
+        const known = await store.read(scopeId, keyHash)
+        if (known) return await replay(known, scopeId, requestHash, reply) // else freed just now: take it
+      }
+    },
+    /** Keeps a success before it leaves; anything else frees the key. */
+    async end(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<void> {
+      const rowId = request.idempotencyRow
+      const isSuccess = reply.statusCode >= 200 && reply.statusCode < 300
+      if (!isSuccess || (typeof payload !== 'string' && payload != null)) return await store.free(rowId)
+      const kept: KeptAnswer = { contentType: String(reply.getHeader('content-type') ?? ''), body: payload ?? '' }
+      const sealed = await box.seal(placeOf(scopeOf(request), rowId), JSON.stringify(kept))
+      await store.keep(rowId, reply.statusCode, sealed)
+    },
+  }
+}
+
+/**
+ * Idempotency-Key on every POST of the scope it is registered in: the same key, route and body within 24 h give the same
+ * answer. Answers may hold secrets that are shown once, so they are sealed.
+ */
+export const idempotency = fp(
+  async (app, { box }: { box: SecretBox }) => {
+    const { begin, end } = createIdempotency(createIdempotencyStore(app.prisma), box)
+    app.decorateRequest('idempotencyRow', '')
+    app.addHook('preHandler', async (request, reply) => {
+      if (request.method === 'POST' && request.routeOptions.config.caller) await begin(request, reply)
+    })
+    app.addHook('onSend', async (request, reply, payload) => {
+      if (request.idempotencyRow === '') return
+      try {
+        await end(request, reply, payload)
+      } catch (error) {
+        // the request itself is done: to fail it now would invite a second one
+        request.log.error({ err: error }, 'the answer to an Idempotency-Key was not kept')
+      }
+    })
+  },
+  { name: 'idempotency', dependencies: ['api-auth', 'prisma'] },
+)
