@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 
 const MEETING = '85996249517'
-const HOST = 'host@example.com'
 let t: TestApp
 let meetings = 100_000_000
 
@@ -38,7 +37,10 @@ describe('a signed bot with its pass', () => {
     expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8')
     expect(answer.headers['cache-control']).toBe('no-store')
     expect(answer.body).toBe(t.zoom.minted.at(-1))
-    expect(t.zoom.join({ meeting_id: meeting, token: answer.body })).toMatchObject({ joined: true, skips_waiting_room: true })
+    expect(t.zoom.join({ meeting_id: meeting, token: answer.body })).toMatchObject({
+      joined: true,
+      skips_waiting_room: true,
+    })
   })
 
   test('gets an OBF token and a ZAK of the same host, each its own', async () => {
@@ -63,14 +65,19 @@ describe('a signed bot with its pass', () => {
     const pass = await passFor('ledger', meeting)
     const answer = await t.bot(pass.join_token_url)
     const rows = await settled(pass.id)
-    expect(rows).toMatchObject([{ kind: 'join', outcome: 'minted', meeting_id: meeting, host_id: host.id, pass_id: pass.id }])
+    expect(rows).toMatchObject([
+      { kind: 'join', outcome: 'minted', meeting_id: meeting, host_id: host.id, pass_id: pass.id },
+    ])
     expect(JSON.stringify(rows)).not.toContain(answer.body)
   })
 
   test('may use one request id for its join and its OBF request', async () => {
     const { meeting } = await connected('sameid')
     const pass = await passFor('sameid', meeting)
-    const answers = [await t.bot(pass.join_token_url, { id: 'msg_one' }), await t.bot(pass.obf_token_url, { id: 'msg_one' })]
+    const answers = [
+      await t.bot(pass.join_token_url, { id: 'msg_one' }),
+      await t.bot(pass.obf_token_url, { id: 'msg_one' }),
+    ]
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200])
   })
 
@@ -138,12 +145,19 @@ describe('403 pass_mismatch', () => {
 })
 
 describe('400 invalid_request', () => {
-  test.each(['pass=a&pass=b', 'meeting_id=123', 'pass=%00', 'meeting_id=859962495 17'])('for the query %s', async (query) => {
-    const answer = await t.app.inject({ url: `/zoom/join-token?${query.replace(' ', '%20')}` })
-    expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request'])
-  })
+  test.each(['pass=a&pass=b', 'meeting_id=123', 'pass=%00', 'meeting_id=859962495 17'])(
+    'for the query %s',
+    async (query) => {
+      const answer = await t.app.inject({ url: `/zoom/join-token?${query.replace(' ', '%20')}` })
+      expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request'])
+    },
+  )
   test('for a GET with a body', async () => {
-    const answer = await t.app.inject({ url: '/zoom/join-token', payload: 'x', headers: { 'content-type': 'text/plain' } })
+    const answer = await t.app.inject({
+      url: '/zoom/join-token',
+      payload: 'x',
+      headers: { 'content-type': 'text/plain' },
+    })
     expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request'])
   })
 })
@@ -211,7 +225,9 @@ describe('404, when Zoom will not give a token', () => {
     const { meeting } = await connected('norecord', { local_recording: false })
     const pass = await passFor('norecord', meeting)
     expect(await codeOf(pass.join_token_url)).toEqual([404, 'local_recording_disabled'])
-    expect(await settled(pass.id)).toMatchObject([{ outcome: 'local_recording_disabled', zoom_status: 400, zoom_code: 3000 }])
+    expect(await settled(pass.id)).toMatchObject([
+      { outcome: 'local_recording_disabled', zoom_status: 400, zoom_code: 3000 },
+    ])
   })
   test('webinar_unsupported: the second meaning of code 3000', async () => {
     await connected('webinar')

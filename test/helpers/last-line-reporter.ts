@@ -9,6 +9,8 @@ export class LastLineReporter implements Reporter {
     const hasPassed = reason === 'passed' && states.length > 0 && unhandledErrors.length === 0
     const parts = [`${count('passed')} passed`, `${count('failed')} failed`, `${count('skipped')} skipped`]
     const files = `${modules.length} files${broken > 0 ? `, ${broken} of them failed` : ''}`
-    console.log(`${hasPassed ? 'PASS' : 'FAIL'}: tests ${parts.join(', ')}, in ${files}`)
+    console.log(`${hasPassed ? 'Passed' : 'Failed'}, ${files}`)
+    // alone on its line: what tools that count tests look for
+    console.log(`Tests: ${parts.join(', ')}`)
   }
 }
