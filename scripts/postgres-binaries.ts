@@ -73,7 +73,9 @@ function findIdentity(folders: string[]): Identity {
     throw new Error(`Postgres does not run as root, and user ${user.uid} cannot enter ${closed}. ${advice}`)
   }
   const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups']
-  return { ...user, prefix: ['setpriv', ...ids, `--inh-caps=+${capability}`, `--ambient-caps=+${capability}`] }
+  const caps = [`--inh-caps=+${capability}`, `--ambient-caps=+${capability}`]
+  // without this bit access(2), by which Postgres tests its own programs, ignores the capabilities of all but root
+  return { ...user, prefix: ['setpriv', '--securebits=+no_setuid_fixup', ...ids, ...caps] }
 }
 
 function lookUpUser(name: string): { uid: number; gid: number } | undefined {
