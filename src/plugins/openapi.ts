@@ -34,13 +34,15 @@ export const openapi = fp(
           { name: 'mints' },
           { name: 'tenants', description: 'Operator' },
           { name: 'zoom-apps', description: 'Operator' },
+          { name: 'recall-workspaces', description: 'Operator' },
           { name: 'operations' },
         ],
       },
       transform: ({ schema, url, route, ...rest }) => {
         const caller = route.config?.caller
         const isApi = caller !== undefined && !['anyone', 'bot', 'browser'].includes(caller)
-        const secured = isApi ? { ...schema, security: [{ apiKey: [] }] } : schema
+        // the scope that a tenant's key needs, or that the route takes the operator's key alone
+        const secured = isApi ? { ...schema, security: [{ apiKey: [caller] }] } : schema
         return jsonSchemaTransform({ schema: secured, url, route, ...rest } as Parameters<
           typeof jsonSchemaTransform
         >[0])
