@@ -16,6 +16,7 @@ h1{margin:0 0 .625rem;font-size:1.75rem;line-height:1.2;letter-spacing:-.015em;t
 h2{margin:0 0 .375rem;font-size:1.0625rem;line-height:1.4}
 p{margin:0}
 p+p{margin-top:.75rem}
+p,li{text-wrap:pretty}
 b{font-weight:600;overflow-wrap:anywhere}
 a{color:var(--link)}
 ol,ul{margin:.5rem 0 0;padding-left:1.5rem}

@@ -13,7 +13,7 @@ type TextFor = (sender: Html, error: AppError) => FailureText
 const TEXTS: Partial<Record<ErrorCode, TextFor>> = {
   access_denied: (sender) => ({
     title: 'Zoom was not connected',
-    what: html`You chose not to give access on Zoom’s page, so nothing was connected.`,
+    what: html`Access was not allowed on Zoom’s page, so nothing was connected.`,
     next: html`<p>If you change your mind, open the link from ${sender} again and allow access.</p>
 <p>If Zoom did not let you allow it, your Zoom administrator may have to approve the app first.</p>`,
   }),

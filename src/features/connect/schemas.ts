@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { externalUserId, isoTime } from '../../plugins/responses.ts'
+import { MIN_SESSION_SECONDS } from './service.ts'
 
-export const MIN_SESSION_SECONDS = 600
 const MAX_SESSION_SECONDS = 604_800
 
 export const createConnectSessionBody = z.strictObject({

@@ -1,8 +1,10 @@
 import { AppError } from '../../errors.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
 import { returnUrlFault } from './return-url.ts'
-import { MIN_SESSION_SECONDS } from './schemas.ts'
 import type { ConnectKind, ConnectStore, OnOtherZoomUser } from './store.ts'
+
+/** Enough to follow a link at once; whoever holds a longer one must be named by expected_email. */
+export const MIN_SESSION_SECONDS = 600
 
 /** The Zoom app that connects for a tenant: its own, else the shared one. */
 export type ForConnect = (
