@@ -174,11 +174,22 @@ function readPidFile(dataDir: string): { pid: number; port: number; isReady: boo
 function isRunning(dataDir: string): boolean {
   const pid = readPidFile(dataDir)?.pid
   if (!pid || !isAlive(pid)) return false
-  if (process.platform !== 'linux') return true
+  let args: string[]
   try {
-    return fs.readlinkSync(`/proc/${pid}/cwd`) === fs.realpathSync(dataDir) // a server works in its data folder
+    // not /proc/<pid>/cwd: root in a container may not follow that of another user
+    args = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   } catch {
-    return false // ended this instant, or another user's process that was given the old number
+    return isAlive(pid) // no /proc on this system, or none that we may read: believe the pid file
+  }
+  const folder = args[args.indexOf('-D') + 1]
+  return args.includes('-D') && folder !== undefined && realPath(folder) === realPath(dataDir)
+}
+
+function realPath(path: string): string {
+  try {
+    return fs.realpathSync(path)
+  } catch {
+    return path
   }
 }
 
