@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { glob, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..', '..')
+const pages = (await Array.fromAsync(glob('{*.md,docs/**/*.md}', { cwd: root }))).toSorted()
+const read = (page: string) => readFile(join(root, page), 'utf8')
+
+/** Code is no prose: what looks like a link or a heading in it is none. */
+const withoutCode = (text: string) =>
+  text.replace(/^```.*?^```/gms, '').replace(/`[^`\n]*`/g, (code) => code.slice(1, -1))
+
+/** As GitHub makes them: lower case, no punctuation, hyphens for spaces. */
+const anchorsOf = (text: string) =>
+  [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+async function brokenLinksOf(page: string): Promise<string[]> {
+  const targets = [...withoutCode(await read(page)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
+  const broken: string[] = []
+  for (const target of targets.filter((each) => !/^[a-z]+:/i.test(each))) {
+    const [path = '', anchor] = target.split('#')
+    const file = path === '' ? page : join(dirname(page), path)
+    const exists = existsSync(join(root, file))
+    if (!exists || (anchor && !anchorsOf(await read(file)).includes(anchor))) broken.push(`${page}: ${target}`)
+  }
+  return broken
+}
+
+test.each(pages)('every link of %s to a file or a heading of this repository leads there', async (page) => {
+  expect(await brokenLinksOf(page)).toEqual([])
+})
+
+test('docs/dependencies.md has every direct dependency with its licence, and no other', async () => {
+  const { dependencies, devDependencies } = JSON.parse(await read('package.json'))
+  const wanted = Object.keys({ ...dependencies, ...devDependencies })
+  const text = await read('docs/dependencies.md')
+  const entries = [...text.matchAll(/^(\*\*.+\*\*) \(([^)]+)\)\. /gm)]
+  const written = entries.flatMap(([, names = '', licence = '']) =>
+    [...names.matchAll(/\*\*(.+?)\*\*/g)].map(([, name = '']) => [name, licence.replace(' or ', ' OR ')]),
+  )
+  const installed = wanted.map(async (name) => [
+    name,
+    JSON.parse(await read(`node_modules/${name}/package.json`)).license,
+  ])
+  expect(written.toSorted()).toEqual((await Promise.all(installed)).toSorted())
+})
+
+test('every decision record says what holds it, and is numbered without a gap', async () => {
+  const records = pages.filter((page) => /^docs\/adr\/\d{4}-/.test(page))
+  expect(records.map((page) => Number(page.slice(9, 13)))).toEqual(records.map((_, index) => index + 1))
+  for (const page of records) expect(await read(page), page).toMatch(/^## Held by$/m)
+})
