@@ -1,13 +1,18 @@
+import { enableCompileCache } from 'node:module'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
-import { buildApp } from './app.ts'
-import { ConfigError } from './config.ts'
-import { readEnvironment } from './environment.ts'
-import { startCleanup } from './jobs/cleanup.ts'
-import { cleanupTasks } from './jobs/tasks.ts'
-import { createMetricsServer } from './plugins/metrics.ts'
-import { StartError } from './startup.ts'
+
+// Before anything of ours is loaded: a second start then finds its code compiled and its types stripped, in half the time.
+// Where the cache cannot be written (a read-only file system) it is silently off.
+enableCompileCache()
+const { buildApp } = await import('./app.ts')
+const { ConfigError } = await import('./config.ts')
+const { readEnvironment } = await import('./environment.ts')
+const { startCleanup } = await import('./jobs/cleanup.ts')
+const { cleanupTasks } = await import('./jobs/tasks.ts')
+const { createMetricsServer } = await import('./plugins/metrics.ts')
+const { StartError } = await import('./startup.ts')
 
 // what is in flight ends well within it; a write of a rotated token alone may take longer and is waited for
 const REQUESTS_LIMIT_MS = 15_000

@@ -1,9 +1,31 @@
 import swagger from '@fastify/swagger'
-import apiReference from '@scalar/fastify-api-reference'
+import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 
 const VERSION = '1.0.0' // of the API, by semver over what docs/api.md promises
+
+/**
+ * The reference's own pages under `/docs`, in an app of their own that is made at the first visit: they are 5 MB of script,
+ * a third of the start-up time of a service that is rarely asked for them.
+ */
+async function docs(app: FastifyInstance): Promise<void> {
+  let pages: FastifyInstance | null = null
+  async function make(): Promise<FastifyInstance> {
+    const { default: apiReference } = await import('@scalar/fastify-api-reference')
+    const made = Fastify()
+    const configuration = { title: 'Latchkey API', url: '/openapi.json', telemetry: false, agent: { disabled: true } }
+    await made.register(apiReference, { routePrefix: '/docs', configuration: configuration as never })
+    return made
+  }
+  for (const url of ['/docs', '/docs/*'])
+    app.get(url, { schema: { hide: true }, config: { caller: 'anyone' } }, async (request, reply) => {
+      pages ??= await make()
+      const path = request.url.split('?')[0] as string
+      const page = await pages.inject(path === '/docs' ? '/docs/' : path)
+      return reply.status(page.statusCode).headers(page.headers).send(page.rawPayload)
+    })
+}
 
 /** `/openapi.json` and `/docs`, both from the schemas that check requests. Register before every route. */
 export const openapi = fp(
@@ -52,15 +74,7 @@ export const openapi = fp(
     app.get('/openapi.json', { schema: { hide: true }, config: { caller: 'anyone' } }, async (_request, reply) =>
       reply.type('application/json; charset=utf-8').send(JSON.stringify(app.swagger())),
     )
-    await app.register(apiReference, {
-      routePrefix: '/docs',
-      configuration: {
-        title: 'Latchkey API',
-        url: '/openapi.json',
-        telemetry: false,
-        agent: { disabled: true },
-      } as never,
-    })
+    await app.register(docs)
   },
   { name: 'openapi', dependencies: ['route-contract'] },
 )

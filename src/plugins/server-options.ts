@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import { type FastifyReply, type FastifyRequest, type FastifyServerOptions, LogController } from 'fastify'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
@@ -23,7 +23,8 @@ function frameworkErrors(_error: unknown, request: FastifyRequest, reply: Fastif
 export function serverOptions(config: Config, logStream?: NodeJS.WritableStream): FastifyServerOptions {
   return {
     logger: loggerOptions(config.LOG_LEVEL, logStream),
-    disableRequestLogging: true,
+    // Fastify's own request lines hold the raw URL; ours are in request-log.ts
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => uuidv7(),
     requestIdHeader: false,
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,

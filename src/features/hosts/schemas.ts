@@ -20,7 +20,12 @@ export const listHostsQuery = z.object({
     .optional(),
 })
 
-export const deleteHostQuery = z.object({ revoke: z.stringbool({ truthy: ['true'], falsy: ['false'] }).default(true) })
+export const deleteHostQuery = z.object({
+  revoke: z
+    .enum(['true', 'false'])
+    .default('true')
+    .transform((word) => word === 'true'),
+})
 
 export const hostResponse = z.object({
   id: z.uuid(),

@@ -16,7 +16,10 @@ export const listOrganizationsQuery = z.object({
 })
 
 export const deleteOrganizationQuery = z.object({
-  revoke: z.stringbool({ truthy: ['true'], falsy: ['false'] }).default(true),
+  revoke: z
+    .enum(['true', 'false'])
+    .default('true')
+    .transform((word) => word === 'true'),
 })
 
 export const organizationResponse = z.object({
