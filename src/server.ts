@@ -19,7 +19,7 @@ const REQUESTS_LIMIT_MS = 15_000
 const STOP_LIMIT_MS = 10 * 60_000
 
 async function start(): Promise<void> {
-  const { env, stop } = await readEnvironment(process.env, dirname(import.meta.dirname))
+  const { env, generated, stop } = await readEnvironment(process.env, dirname(import.meta.dirname))
   const { app, services, readiness, metrics, prepare } = await buildApp({ env }).catch(async (error: unknown) => {
     await stop()
     throw error
@@ -42,8 +42,8 @@ async function start(): Promise<void> {
   })
 
   await prepare()
-  if (config.insecureDefaults.length > 0)
-    log.warn({ names: config.insecureDefaults }, 'development defaults are in force: not for production')
+  const names = [...new Set([...config.insecureDefaults, ...generated])]
+  if (!config.isProduction) log.warn({ names }, 'development defaults are in force: not for production')
   await app.listen({ host: config.HOST, port: config.PORT })
   if (config.METRICS_PORT > 0) metricsServer.listen(config.METRICS_PORT, config.HOST)
   stopJobs = startCleanup({ tasks: cleanupTasks(services, config), log, random: Math.random })

@@ -24,7 +24,7 @@ export function serverOptions(config: Config, logStream?: NodeJS.WritableStream)
   return {
     logger: loggerOptions(config.LOG_LEVEL, logStream),
     // Fastify's own request lines hold the raw URL; ours are in request-log.ts
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => uuidv7(),
     requestIdHeader: false,
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
