@@ -56,3 +56,13 @@ test('every decision record says what holds it, and is numbered without a gap', 
   expect(records.map((page) => Number(page.slice(9, 13)))).toEqual(records.map((_, index) => index + 1))
   for (const page of records) expect(await read(page), page).toMatch(/^## Held by$/m)
 })
+
+test('the runbook has every message that the service logs at warn, error or fatal', async () => {
+  const call = /\blog\.(?:warn|error|fatal)\(\s*(?:\{[^}]*\},\s*)?'([^']+)'/g
+  const files = await Array.fromAsync(glob('src/**/*.ts', { cwd: root, exclude: ['src/generated/**'] }))
+  const texts = await Promise.all(files.map(read))
+  const messages = texts.flatMap((text) => [...text.matchAll(call)].map(([, message = '']) => message))
+  const runbook = await read('docs/operations/runbook.md')
+  expect(messages.length).toBeGreaterThan(10)
+  expect(messages.filter((message) => !runbook.includes(`\`${message.split(':')[0]}`))).toEqual([])
+})
