@@ -10,6 +10,8 @@ import { generateClient, nodeBinary } from './generate-client.mjs'
 import { withLock } from './lock.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const shell = process.ppid
+const npmItself = parentOf(shell)
 
 function readPackages(file) {
   try {
@@ -80,9 +82,7 @@ function run(args) {
  */
 function endWithNpm(end) {
   if (!process.env.npm_lifecycle_event) return
-  const shell = process.ppid
-  const npm = parentOf(shell)
-  const isGone = () => process.ppid !== shell || parentOf(shell) !== npm
+  const isGone = () => process.ppid !== shell || parentOf(shell) !== npmItself
   const timer = setInterval(() => {
     if (!isGone()) return
     clearInterval(timer)
