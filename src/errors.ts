@@ -86,3 +86,7 @@ export class AppError extends Error {
     return CATALOGUE[this.code]
   }
 }
+
+/** A copy of another installation's database: what Zoom would notice is off until the operator adopts it. */
+export const foreignDatabase = () =>
+  new AppError('foreign_database', 'This database was first used by another installation; see latchkey grants adopt.')

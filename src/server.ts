@@ -8,6 +8,7 @@ import closeWithGrace from 'close-with-grace'
 enableCompileCache()
 const { buildApp } = await import('./app.ts')
 const { ConfigError } = await import('./config.ts')
+const { AppError } = await import('./errors.ts')
 const { readEnvironment } = await import('./environment.ts')
 const { startCleanup } = await import('./jobs/cleanup.ts')
 const { cleanupTasks } = await import('./jobs/tasks.ts')
@@ -35,6 +36,7 @@ async function start(): Promise<void> {
     readiness.stopping()
     stopJobs()
     await Promise.race([app.close(), delay(REQUESTS_LIMIT_MS, undefined, { ref: false })])
+    await services.vault.drain()
     metricsServer.close()
     metricsServer.closeAllConnections()
     await stop()
@@ -51,7 +53,7 @@ async function start(): Promise<void> {
 }
 
 start().catch((error: unknown) => {
-  const isOurs = error instanceof ConfigError || error instanceof StartError
+  const isOurs = error instanceof ConfigError || error instanceof StartError || error instanceof AppError
   process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : 'unknown error'}\n`)
   process.exit(1)
 })

@@ -40,9 +40,15 @@ type Foundation = ReturnType<typeof createFoundation>
 /** What the operator looks after: tenants, their keys, Zoom apps and Recall workspaces. */
 function createOperatorServices(app: FastifyInstance, foundation: Foundation, now: () => number) {
   const { config, prisma, sql, log } = app
-  const { cursors, box, vault } = foundation
-  const hosts = createHostService({ store: createHostStore(prisma), cursors, vault })
-  const organizations = createOrganizationService({ store: createOrganizationStore(prisma), cursors, vault })
+  const { cursors, box, vault, installation } = foundation
+  const isForeignDatabase = installation.isForeign
+  const hosts = createHostService({ store: createHostStore(prisma), cursors, vault, isForeignDatabase })
+  const organizations = createOrganizationService({
+    store: createOrganizationStore(prisma),
+    cursors,
+    vault,
+    isForeignDatabase,
+  })
   const unlinkAll = async (tenantId: string) => {
     await hosts.unlinkAll(tenantId)
     await organizations.unlinkAll(tenantId)

@@ -4,11 +4,10 @@ import { MIGRATIONS_DIR, SCHEMA_PATH } from '../migrations/directory.ts'
 
 /** Applies pending migrations as the owner of the tables. @throws ConfigError */
 export async function migrate(env: Record<string, string | undefined>, say: (line: string) => void): Promise<void> {
-  const applied = await applyMigrations({
+  await applyMigrations({
     connectionString: parseConfig(env).DATABASE_MIGRATION_URL,
     schemaPath: SCHEMA_PATH,
     migrationsDir: MIGRATIONS_DIR,
-    log: (message, { migrations }) => migrations.length > 0 && say(`${message}: ${migrations.join(', ')}`),
+    log: (message, { migrations }) => say([message, ...migrations].join(migrations.length > 0 ? ' ' : '')),
   })
-  say(applied.length === 0 ? 'The database is up to date.' : `Applied ${applied.length} migration(s).`)
 }

@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts'
+import { AppError, foreignDatabase } from '../errors.ts'
 import { jitter, sleep } from '../lib/deadline.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
@@ -32,8 +32,6 @@ export interface RefreshDeps extends AttemptDeps {
 const reconnectRequired = (reason: string | null) =>
   new AppError('reconnect_required', 'The host must connect Zoom again.', { reason: reason ?? 'rejected_by_zoom' })
 const disconnected = () => new AppError('host_not_connected', 'No host is connected here any more.')
-const foreignDatabase = () =>
-  new AppError('foreign_database', 'This database was first used by another installation; see latchkey grants adopt.')
 const waitedTooLong = () =>
   new AppError('zoom_timeout', 'The access token was not renewed in time; try again.', { retryAfterSeconds: 5 })
 

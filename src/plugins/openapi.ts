@@ -2,8 +2,7 @@ import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
-
-const VERSION = '1.0.0' // of the API, by semver over what docs/api.md promises
+import packageJson from '../../package.json' with { type: 'json' }
 
 /**
  * The reference's own pages under `/docs`, in an app of their own that is made at the first visit: they are 5 MB of script,
@@ -14,7 +13,13 @@ async function docs(app: FastifyInstance): Promise<void> {
   async function make(): Promise<FastifyInstance> {
     const { default: apiReference } = await import('@scalar/fastify-api-reference')
     const made = Fastify()
-    const configuration = { title: 'Latchkey API', url: '/openapi.json', telemetry: false, agent: { disabled: true } }
+    const configuration = {
+      title: 'Latchkey API',
+      url: '/openapi.json',
+      withDefaultFonts: false, // nothing here is fetched from elsewhere
+      telemetry: false,
+      agent: { disabled: true },
+    }
     await made.register(apiReference, { routePrefix: '/docs', configuration: configuration as never })
     return made
   }
@@ -35,7 +40,7 @@ export const openapi = fp(
         openapi: '3.1.0',
         info: {
           title: 'Latchkey',
-          version: VERSION,
+          version: packageJson.version,
           description:
             'Join, OBF and ZAK tokens for meeting bots, minted from the host’s own Zoom authorisation. ' +
             'Times are RFC 3339, ids UUIDs, errors RFC 9457.',

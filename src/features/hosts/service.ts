@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.ts'
+import { AppError, foreignDatabase } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
@@ -8,6 +8,8 @@ export interface HostDeps {
   store: HostStore
   cursors: CursorCodec
   vault: Pick<GrantVault, 'releaseIfUnlinked'>
+  /** In a copy of another installation's database nothing is revoked: the original lives on the same grant. */
+  isForeignDatabase: () => boolean
 }
 
 /** A grant that a connect flow has just stored, and for whom. */
@@ -27,8 +29,9 @@ const MAX_TRIES = 5
 const UNLINK_BATCH = 20
 
 /** A tenant's connected Zoom users. */
-export function createHostService({ store, cursors, vault }: HostDeps) {
+export function createHostService({ store, cursors, vault, isForeignDatabase }: HostDeps) {
   async function remove(tenantId: string, hostId: string, options: { revoke: boolean }): Promise<void> {
+    if (options.revoke && isForeignDatabase()) throw foreignDatabase()
     const grantId = await store.remove(tenantId, hostId)
     if (grantId === null) throw unknownHost()
     await vault.releaseIfUnlinked(grantId, options)

@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.ts'
+import { AppError, foreignDatabase } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
@@ -8,6 +8,8 @@ export interface OrganizationDeps {
   store: OrganizationStore
   cursors: CursorCodec
   vault: Pick<GrantVault, 'releaseIfUnlinked'>
+  /** In a copy of another installation's database nothing is revoked: the original lives on the same grant. */
+  isForeignDatabase: () => boolean
 }
 
 export type OrganizationService = ReturnType<typeof createOrganizationService>
@@ -18,8 +20,9 @@ const MAX_TRIES = 5
 const UNLINK_BATCH = 20
 
 /** A tenant's links to grants of whole Zoom accounts. */
-export function createOrganizationService({ store, cursors, vault }: OrganizationDeps) {
+export function createOrganizationService({ store, cursors, vault, isForeignDatabase }: OrganizationDeps) {
   async function remove(tenantId: string, organizationId: string, options: { revoke: boolean }): Promise<void> {
+    if (options.revoke && isForeignDatabase()) throw foreignDatabase()
     const grantId = await store.remove(tenantId, organizationId)
     if (grantId === null) throw unknownOrganization()
     await vault.releaseIfUnlinked(grantId, options)
