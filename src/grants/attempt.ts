@@ -1,10 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../errors.ts'
-import type { RefreshOutcome as RefreshResult, ZoomOAuth } from '../zoom/oauth.ts'
+import { claimsOf, type RefreshOutcome as RefreshResult, type ZoomOAuth } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { type AppBreaker, appMisconfigured } from './app-breaker.ts'
 import type { GrantCipher } from './cipher.ts'
-import type { GrantStore, Lease } from './store.ts'
+import type { LifeRules } from './life.ts'
+import type { GrantStore, Lease, SealedPair } from './store.ts'
 import { untilStored } from './until-stored.ts'
 
 export type CountedOutcome = 'ok' | 'sibling_won' | 'ambiguous' | 'retryable' | 'rejected' | 'lost'
@@ -20,6 +21,7 @@ export interface AttemptDeps {
   cipher: GrantCipher
   oauth: Pick<ZoomOAuth, 'refresh' | 'revoke'>
   breaker: AppBreaker
+  life: Pick<LifeRules, 'noteIssued'>
   log: FastifyBaseLogger
   countRefresh: (outcome: CountedOutcome) => void
   monotonicNow: () => number
@@ -34,12 +36,11 @@ export interface Attempt {
   acquiredAtMs: number
 }
 
-/** A pair that is stored, its access token in hand. */
+/** The access token of a pair that is stored. */
 export interface FreshToken {
   accessToken: string
   gen: bigint
   lifeSeconds: number
-  totalSeconds: number
 }
 
 // longer than any caller waits, on purpose: aborting a refresh creates the ambiguity it fears
@@ -48,48 +49,51 @@ const LEASE_MS = 45_000
 const LEASE_MARGIN_MS = 5000
 const REFRESH_TOKEN_LIFE_SECONDS = 90 * 86_400
 
+// Zoom spent the refresh token and gave nothing to go on with: somebody must ask why
+const ALARMING = ['no_usable_token_pair', 'another_user']
+
 const unavailable = (reason: string) =>
   new AppError('zoom_unavailable', 'Zoom did not renew the access token; try again.', { reason, retryAfterSeconds: 5 })
 
+/** What proves that Zoom took the app's credentials. A 429 or a 5xx may come before Zoom looks at them. */
+const PROVES_APP = ['rotated', 'rejected', 'blocked']
+
+/**
+ * Whether the new access token is another user's than the refresh token it was given for. Both are Zoom's JWTs; where either
+ * is opaque there is nothing to compare.
+ */
+function isOfAnotherUser(refreshToken: string, { accessToken }: TokenSet): boolean {
+  const [before, after] = [claimsOf(refreshToken), claimsOf(accessToken)]
+  return before !== null && after !== null && before.zoomUserId !== after.zoomUserId
+}
+
 /** Spends the refresh token under a lease, once, and brings what Zoom said into the database. */
 export function createAttempt(deps: AttemptDeps) {
-  const { store, cipher, oauth, breaker, log, countRefresh, monotonicNow } = deps
+  const { store, cipher, oauth, breaker, life, log, countRefresh, monotonicNow } = deps
 
   /** PERSIST of rotation.md: by generation, and read back where the answer of the database is unclear. */
   async function persist(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
     const { grantId, lease } = attempt
+    const { accessToken, expiresInSeconds } = tokens
     const gen = lease.gen + 1n
-    return await untilStored(log, grantId, async () => {
-      const { refreshCt, accessCt } = await cipher.sealPair(grantId, gen, tokens)
-      const pair = { refreshCt, accessCt, expiresInSeconds: tokens.expiresInSeconds }
-      const isStored = await storePair(attempt, pair, tokens)
-      if (!isStored) return null
-      return { ...tokensOf(tokens), gen }
-    })
+    const sealed = await untilStored(log, grantId, () => cipher.sealPair(grantId, gen, tokens))
+    const pair = { ...sealed, expiresInSeconds }
+    const isStored = await untilStored(log, grantId, () => storePair(attempt, pair, tokens))
+    return isStored ? { accessToken, gen, lifeSeconds: expiresInSeconds } : null
   }
-  const tokensOf = ({ accessToken, expiresInSeconds }: TokenSet) => ({
-    accessToken,
-    lifeSeconds: expiresInSeconds,
-    totalSeconds: expiresInSeconds,
-  })
 
-  async function storePair(
-    attempt: Attempt,
-    pair: { refreshCt: Buffer; accessCt: Buffer; expiresInSeconds: number },
-    tokens: TokenSet,
-  ): Promise<boolean> {
+  /** False where the generation has moved: what is stored counts, and is never overwritten. */
+  async function storePair(attempt: Attempt, pair: SealedPair, tokens: TokenSet): Promise<boolean> {
     const { grantId, lease, credentials } = attempt
-    // the first try's COMMIT may have succeeded although its answer was lost: the same ciphertext in the row proves it
-    return await untilStored(log, grantId, async () => {
-      if (await store.persist(grantId, lease, pair, tokens.scopes)) return true
-      const row = await store.stored(grantId)
-      if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return true
-      if (row?.status === 'disconnected') await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
-      return false
-    })
+    if (await store.persist(grantId, lease, pair, tokens.scopes)) return true
+    const row = await store.stored(grantId)
+    // an earlier try's COMMIT may have succeeded although its answer was lost: the same ciphertext in the row proves it
+    if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return true
+    if (!row || row.status === 'disconnected') await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
+    return false
   }
 
-  async function rejected(attempt: Attempt, result: RefreshResult & { outcome: 'rejected' }): Promise<never | null> {
+  async function rejected(attempt: Attempt, result: RefreshResult & { outcome: 'rejected' }): Promise<null> {
     const { grantId, lease } = attempt
     const isLost = lease.recovering && result.bare
     const isExpired = result.reason === 'invalid_grant' && lease.pairAgeSeconds > REFRESH_TOKEN_LIFE_SECONDS
@@ -108,9 +112,9 @@ export function createAttempt(deps: AttemptDeps) {
   }
 
   async function paused(attempt: Attempt, seconds: number, error: AppError): Promise<never> {
+    countRefresh('retryable')
     const pause = seconds > 0 ? { seconds, code: error.code } : null
     await store.release(attempt.grantId, attempt.lease, pause)
-    countRefresh('retryable')
     throw error
   }
 
@@ -120,17 +124,31 @@ export function createAttempt(deps: AttemptDeps) {
     return await paused(attempt, 0, appMisconfigured())
   }
 
+  /** Intent and lease stay as they are; whoever comes after the lease finds out. */
+  async function ambiguous({ grantId, lease }: Attempt, why: string): Promise<never> {
+    countRefresh('ambiguous')
+    const fields = { grant_id: grantId, why }
+    if (ALARMING.includes(why)) log.error(fields, 'Zoom answered a refresh with a pair that cannot be used')
+    else log.warn(fields, 'the outcome of a refresh is unknown; a later attempt settles it')
+    await store.noteAmbiguous(grantId, lease)
+    throw why === 'timeout' ? timedOut() : unavailable('ambiguous')
+  }
+
+  async function rotated(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
+    life.noteIssued(tokens.expiresInSeconds)
+    const fresh = await persist(attempt, tokens)
+    countRefresh(fresh ? 'ok' : 'sibling_won')
+    return fresh
+  }
+
   /** Every answer of the token endpoint and what it does to the row (rotation.md 3.1). Null: read the row again. */
   async function settle(attempt: Attempt, result: RefreshResult): Promise<FreshToken | null> {
     const { grantId, lease, zoomAppId } = attempt
-    if (result.outcome !== 'app_fault' && result.outcome !== 'not_sent' && result.outcome !== 'ambiguous')
-      if (breaker.recover(zoomAppId)) log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
+    if (PROVES_APP.includes(result.outcome) && breaker.recover(zoomAppId))
+      log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
     switch (result.outcome) {
-      case 'rotated': {
-        const fresh = await persist(attempt, result.tokens)
-        countRefresh(fresh ? 'ok' : 'sibling_won')
-        return fresh
-      }
+      case 'rotated':
+        return await rotated(attempt, result.tokens)
       case 'rejected':
         return await rejected(attempt, result)
       case 'app_fault':
@@ -146,18 +164,18 @@ export function createAttempt(deps: AttemptDeps) {
         log.error({ grant_id: grantId, status: result.status }, 'Zoom refused a refresh in a way we do not know')
         return await paused(attempt, 5, unavailable('refused'))
       case 'server_error':
-        await store.shortenLease(grantId, lease)
         countRefresh('retryable')
+        await store.shortenLease(grantId, lease)
         throw unavailable('server_error')
       case 'ambiguous':
-        await store.noteAmbiguous(grantId, lease)
-        countRefresh('ambiguous')
-        log.warn(
-          { grant_id: grantId, why: result.why },
-          'the outcome of a refresh is unknown; a later attempt settles it',
-        )
-        throw result.why === 'timeout' ? timedOut() : unavailable('ambiguous')
+        return await ambiguous(attempt, result.why)
     }
+  }
+
+  /** Gives the lease back where nothing was sent under it. */
+  async function unused({ grantId, lease }: Attempt): Promise<null> {
+    await store.release(grantId, lease, null)
+    return null
   }
 
   /**
@@ -166,16 +184,17 @@ export function createAttempt(deps: AttemptDeps) {
    */
   return async function run(attempt: Attempt): Promise<FreshToken | null> {
     const { grantId, lease, credentials, acquiredAtMs } = attempt
-    const refreshToken = await cipher.openRefreshToken(grantId, lease.gen, lease.refreshCt)
-    const send = () => oauth.refresh({ ...credentials, refreshToken, timeoutMs: REFRESH_TIMEOUT_MS })
+    const refreshToken = await cipher.openRefreshToken(grantId, lease.gen, lease.refreshCt).catch(async (error) => {
+      await unused(attempt) // or the next attempt would take this one for sent
+      throw error
+    })
     for (const isLast of [false, true]) {
       // a process that slept since it asked for the lease may no longer hold it: then nothing is sent
-      if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) {
-        await store.release(grantId, lease, null)
-        return null
-      }
-      const result = await send()
-      if (result.outcome !== 'not_sent' || isLast) return await settle(attempt, result)
+      if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) return await unused(attempt)
+      const result = await oauth.refresh({ ...credentials, refreshToken, timeoutMs: REFRESH_TIMEOUT_MS })
+      if (result.outcome === 'not_sent' && !isLast) continue
+      const isForeign = result.outcome === 'rotated' && isOfAnotherUser(refreshToken, result.tokens)
+      return await (isForeign ? ambiguous(attempt, 'another_user') : settle(attempt, result))
     }
     return null
   }

@@ -32,10 +32,10 @@ export function createTokenMemory({ life, monotonicNow }: { life: LifeRules; mon
     lifeSecondsOf,
     remember(grantId: string, { accessToken, gen, lifeSeconds }: FreshToken): Remembered {
       const nowMs = monotonicNow()
+      const current = { accessToken, gen, expiresAtMs: nowMs + lifeSeconds * 1000, confirmedAtMs: nowMs }
       const known = entries.get(grantId)
-      const renewAfterMs = known?.gen === gen ? known.renewAfterMs : 0
-      const expiresAtMs = nowMs + lifeSeconds * 1000
-      const entry = { accessToken, gen, expiresAtMs, confirmedAtMs: nowMs, renewAfterMs }
+      if (known?.gen === gen) return Object.assign(known, current)
+      const entry = { ...current, renewAfterMs: 0 }
       entries.set(grantId, entry)
       return entry
     },

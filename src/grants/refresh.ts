@@ -12,16 +12,16 @@ import {
   rateLimited,
   type ZoomAppCredentials,
 } from './attempt.ts'
+import type { LifeRules } from './life.ts'
 import type { GrantRow } from './store.ts'
 
-/** An access token with less life than this is never used: it must outlive the request it goes into. */
-export const MIN_LIFE_SECONDS = 60
 // contract: past this, the next caller is told to come again instead of queueing
 const MAX_WAITERS = 2000
 const FLIGHT_LIMIT_MS = 20_000
 
 export interface RefreshDeps extends AttemptDeps {
   breaker: AppBreaker
+  life: LifeRules
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
   /** This process's name in the lease. */
   owner: string
@@ -50,21 +50,25 @@ export type Refresher = ReturnType<typeof createRefresher>
 
 /** Gets a living access token: from the row where it lives, else by one refresh over all replicas. */
 export function createRefresher(deps: RefreshDeps) {
-  const { store, cipher, breaker, credentialsOf, owner, isForeign, monotonicNow } = deps
+  const { store, cipher, breaker, life, credentialsOf, owner, isForeign, monotonicNow } = deps
+  const reads = createSingleFlight<FreshToken | null>({ maxWaiters: MAX_WAITERS })
   const flights = createSingleFlight<FreshToken>({ maxWaiters: MAX_WAITERS })
   const runAttempt = createAttempt(deps)
+  let isDraining = false
 
-  async function storedToken(grantId: string, row: GrantRow, minLifeSeconds: number): Promise<FreshToken | null> {
+  async function storedToken(grantId: string, row: GrantRow, leastSeconds: number): Promise<FreshToken | null> {
     const lifeSeconds = row.accessLifeSeconds ?? 0
-    if (!row.accessCt || lifeSeconds < minLifeSeconds) return null
+    if (!row.accessCt || lifeSeconds < leastSeconds) return null
     const accessToken = await cipher.openAccessToken(grantId, row.gen, row.accessCt)
-    return { accessToken, gen: row.gen, lifeSeconds, totalSeconds: row.accessTotalSeconds ?? lifeSeconds }
+    return { accessToken, gen: row.gen, lifeSeconds }
   }
 
-  function refuse(row: GrantRow): void {
-    if (row.status === 'disconnected') throw disconnected()
+  async function readUsable(grantId: string): Promise<GrantRow> {
+    const row = await store.read(grantId)
+    if (!row || row.status === 'disconnected') throw disconnected()
     if (row.blockedReason) throw hostBlocked(row.blockedReason)
     if (row.status === 'reconnect_required') throw reconnectRequired(row.statusReason)
+    return row
   }
 
   async function takeLease(grantId: string, row: GrantRow): Promise<Attempt | null> {
@@ -77,13 +81,11 @@ export function createRefresher(deps: RefreshDeps) {
     return lease ? { grantId, zoomAppId: row.zoomAppId, credentials, lease, acquiredAtMs } : null
   }
 
-  async function getFresh(grantId: string, minLifeSeconds: number): Promise<FreshToken> {
+  async function getFresh(grantId: string, leastSeconds: number): Promise<FreshToken> {
     const giveUpAtMs = monotonicNow() + FLIGHT_LIMIT_MS
-    while (monotonicNow() < giveUpAtMs) {
-      const row = await store.read(grantId)
-      if (!row) throw disconnected()
-      refuse(row)
-      const living = await storedToken(grantId, row, minLifeSeconds)
+    while (monotonicNow() < giveUpAtMs && !isDraining) {
+      const row = await readUsable(grantId)
+      const living = await storedToken(grantId, row, leastSeconds)
       if (living) return living
       if (isForeign()) throw foreignDatabase()
       if (row.leaseLeftSeconds > 0) {
@@ -100,11 +102,23 @@ export function createRefresher(deps: RefreshDeps) {
   }
 
   return {
+    /**
+     * The stored access token where it lives. Asked before `run`, so that nobody waits for a renewal that is under way
+     * while the token it will replace, or one that a reconnect has just stored, could be lent.
+     */
+    living: (grantId: string): Promise<FreshToken | null> =>
+      reads.run(grantId, async () => storedToken(grantId, await readUsable(grantId), life.leastSeconds())),
     /** Joins or starts the one flight of this grant. Whoever waits brings a deadline of its own; the flight ignores it. */
-    run: (grantId: string, minLifeSeconds = MIN_LIFE_SECONDS) =>
-      flights.run(grantId, () => getFresh(grantId, minLifeSeconds)),
-    /** Resolves once no refresh is under way; an unfinished write of a pair holds it back. */
+    run: (grantId: string, leastSeconds = life.leastSeconds()) =>
+      flights.run(grantId, () => getFresh(grantId, leastSeconds)),
+    /** What is left of the access token in whatever state its grant is: only to revoke with. */
+    async remains(grantId: string): Promise<string | null> {
+      const row = await store.read(grantId)
+      return (row && (await storedToken(grantId, row, 1))?.accessToken) ?? null
+    },
+    /** Resolves once no refresh is under way; an unfinished write of a pair holds it back, waiting for others does not. */
     async drain(): Promise<void> {
+      isDraining = true
       while (flights.size > 0) await sleep(20)
     },
   }

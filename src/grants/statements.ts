@@ -7,7 +7,6 @@ export const READ = statement(
   'grant_read',
   `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
           EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
-          EXTRACT(EPOCH FROM t.access_expires_at - t.refreshed_at)::float8 AS "accessTotalSeconds",
           COALESCE(EXTRACT(EPOCH FROM t.lease_until - clock_timestamp()), 0)::float8 AS "leaseLeftSeconds",
           g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
      FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.grant_id = $1`,
@@ -34,7 +33,10 @@ export const ACQUIRE = statement(
    SELECT gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt", recovering, pair_age AS "pairAgeSeconds" FROM u`,
 )
 
-/** Stores a rotation by compare-and-set on the generation. The lease is not required: this may be the only living pair. */
+/**
+ * Stores a rotation by compare-and-set on the generation. The lease is not required: this may be the only living pair. Run
+ * again after a lost answer it changes nothing, not even the history: `outcome IS NULL` keeps what the first run wrote.
+ */
 export const PERSIST = statement(
   'grant_persist',
   `WITH u AS (
@@ -50,7 +52,9 @@ export const PERSIST = statement(
                        blocked_reason = NULLIF(blocked_reason, 'admin_disabled')
       WHERE id = $1 AND EXISTS (SELECT FROM u)),
    a AS (
-     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'ok' WHERE grant_id = $1 AND lease_seq = $6)
+     UPDATE refresh_attempts
+        SET ended_at = clock_timestamp(), outcome = CASE WHEN EXISTS (SELECT FROM u) THEN 'ok' ELSE 'sibling_won' END
+      WHERE grant_id = $1 AND lease_seq = $6 AND outcome IS NULL)
    SELECT gen FROM u`,
 )
 
@@ -67,7 +71,9 @@ export const VERDICT = statement(
      UPDATE grant_tokens SET status = 'reconnect_required', status_reason = $4, lease_until = NULL
       WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 AND status = 'connected' RETURNING gen),
    a AS (
-     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = $5 WHERE grant_id = $1 AND lease_seq = $3)
+     UPDATE refresh_attempts
+        SET ended_at = clock_timestamp(), outcome = CASE WHEN EXISTS (SELECT FROM u) THEN $5 ELSE 'sibling_won' END
+      WHERE grant_id = $1 AND lease_seq = $3 AND outcome IS NULL)
    SELECT gen FROM u`,
 )
 

@@ -8,7 +8,6 @@ export interface GrantRow {
   gen: bigint
   accessCt: Uint8Array | null
   accessLifeSeconds: number | null
-  accessTotalSeconds: number | null
   leaseOwner: string | null
   leaseLeftSeconds: number
   blockedReason: string | null

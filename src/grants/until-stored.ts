@@ -1,12 +1,14 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { AppError } from '../errors.ts'
 import { jitter, sleep } from '../lib/deadline.ts'
+import { SealError } from '../lib/sealing.ts'
 
-const isStoreUnavailable = (error: unknown) => error instanceof AppError && error.code === 'store_unavailable'
+/** What fails in the same way for ever: a value or a reference that the database refuses, a data key that is destroyed. */
+const isHopeless = (error: unknown) =>
+  error instanceof SealError || /^(22|23)/.test(String((error as { code?: unknown }).code))
 
 /**
  * Repeats a write of tokens until the database has it: they exist nowhere else, so only the end of the process ends this.
- * Whatever is not the database's absence is a fault of ours and is thrown.
+ * Also through what is not the database's absence (a lost privilege, a table under repair): somebody will mend that.
  */
 export async function untilStored<T>(
   log: FastifyBaseLogger,
@@ -17,7 +19,7 @@ export async function untilStored<T>(
     try {
       return await work()
     } catch (error) {
-      if (!isStoreUnavailable(error)) throw error
+      if (isHopeless(error)) throw error
       log.error({ err: error, grant_id: grantId }, 'tokens are not stored yet; trying again')
       await sleep(jitter(pauseMs / 2, pauseMs))
     }

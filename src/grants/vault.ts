@@ -1,12 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { AppError } from '../errors.ts'
+import { AppError, foreignDatabase } from '../errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { uuidv7 } from '../lib/ids.ts'
-import { createLru } from '../lib/lru.ts'
 import { AccessTokenRefused } from '../zoom/faults.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
-import type { FreshToken } from './attempt.ts'
-import { createRefresher, MIN_LIFE_SECONDS, type RefreshDeps } from './refresh.ts'
+import { createLifeRules } from './life.ts'
+import { createTokenMemory, type Remembered, type Seen } from './memory.ts'
+import { createRefresher, type RefreshDeps } from './refresh.ts'
+import { createRefusals } from './refusals.ts'
 import type { SealedPair } from './store.ts'
 import { untilStored } from './until-stored.ts'
 
@@ -21,7 +22,7 @@ export interface BorrowOptions {
   /** How long the caller waits, all told; the refresh behind it goes on. */
   deadlineMs?: number
   /** The generation and life that a statement of the caller's has just read: spares the vault its own read. */
-  seen?: { gen: bigint; accessLifeSeconds: number }
+  seen?: Seen
 }
 
 /** What the rest of the service may ask of the vault. A refresh token never comes out of it. */
@@ -55,126 +56,99 @@ export interface GrantVault {
   forget(of: { zoomAppId: string } | { tenantId: string }): Promise<void>
 }
 
-export interface VaultDeps extends RefreshDeps {
+export interface VaultDeps extends Omit<RefreshDeps, 'life'> {
   log: FastifyBaseLogger
   /** An access token with less life left is renewed in the background, while it is still lent. */
   refreshMarginSeconds: number
   destroyKeys: (grantId: string) => Promise<void>
 }
 
-interface Remembered {
-  accessToken: string
-  gen: bigint
-  /** On the monotonic clock. */
-  expiresAtMs: number
-  renewAtMs: number
-  /** When the database last confirmed that this generation is the current one. */
-  confirmedAtMs: number
-}
-
-const REMEMBERED_GRANTS = 10_000
-// how long a remembered token is lent without asking the database whether it is still the current one
-const KNOWLEDGE_MS = 5000
-// a token that the API refuses although it was just renewed is not to blame; do not renew it again for every caller
-const REFUSAL_PAUSE_MS = 30_000
 const REVOKE_WAIT_MS = 10_000
+// the second try meets a flight that was started after the refused token was marked stale
+const FETCHES = 2
+
+const refusedTwice = () =>
+  new AppError('zoom_unavailable', 'Zoom refuses a fresh access token; try again later.', {
+    reason: 'access_token_refused',
+    zoomStatus: 401,
+  })
+const waitedTooLong = () =>
+  new AppError('zoom_timeout', 'The access token was not renewed in time; try again.', { retryAfterSeconds: 2 })
 
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
-export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promise<void> } {
-  const { store, cipher, oauth, credentialsOf, isForeign, log, monotonicNow, refreshMarginSeconds, destroyKeys } = deps
-  const remembered = createLru<string, Remembered>(REMEMBERED_GRANTS)
-  const refusedUntilMs = createLru<string, number>(REMEMBERED_GRANTS)
+export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): Promise<void> } {
+  const deps = { ...vaultDeps, life: createLifeRules(vaultDeps.refreshMarginSeconds) }
+  const { store, cipher, oauth, credentialsOf, isForeign, life, log, monotonicNow, destroyKeys } = deps
+  const memory = createTokenMemory(deps)
+  const refusals = createRefusals(monotonicNow)
   const refresher = createRefresher(deps)
 
-  function remember(grantId: string, fresh: FreshToken): Remembered {
-    const nowMs = monotonicNow()
-    // a short-lived token is renewed at half its life: a margin longer than the life would renew it for every mint
-    const marginSeconds = Math.min(refreshMarginSeconds, fresh.totalSeconds / 2)
-    const entry = {
-      accessToken: fresh.accessToken,
-      gen: fresh.gen,
-      expiresAtMs: nowMs + fresh.lifeSeconds * 1000,
-      renewAtMs: nowMs + (fresh.lifeSeconds - marginSeconds) * 1000,
-      confirmedAtMs: nowMs,
-    }
-    remembered.set(grantId, entry)
-    return entry
-  }
-
-  function recall(grantId: string, seen: BorrowOptions['seen']): Remembered | null {
-    const entry = remembered.get(grantId)
-    if (!entry) return null
-    const nowMs = monotonicNow()
-    if (seen?.gen === entry.gen) {
-      entry.confirmedAtMs = nowMs
-      entry.expiresAtMs = Math.min(entry.expiresAtMs, nowMs + seen.accessLifeSeconds * 1000)
-    }
-    const isKnown = nowMs - entry.confirmedAtMs <= KNOWLEDGE_MS && (!seen || seen.gen === entry.gen)
-    return isKnown && entry.expiresAtMs - nowMs >= MIN_LIFE_SECONDS * 1000 ? entry : null
-  }
-
   function renewInBackground(grantId: string, entry: Remembered): void {
-    const nowMs = monotonicNow()
-    if (nowMs < entry.renewAtMs || isForeign()) return
-    entry.renewAtMs = nowMs + KNOWLEDGE_MS // one try in a while, whatever comes of it
-    refresher.run(grantId, (entry.expiresAtMs - nowMs) / 1000 + 1).then(
-      (fresh) => remember(grantId, fresh),
+    if (isForeign() || !memory.isRenewalDue(entry)) return
+    refresher.run(grantId, memory.lifeSecondsOf(entry) + 1).then(
+      (fresh) => memory.remember(grantId, fresh),
       (error: unknown) => log.info({ err: error, grant_id: grantId }, 'an access token was not renewed ahead of need'),
     )
   }
 
-  async function borrow(grantId: string, options: BorrowOptions, endMs: number): Promise<Remembered> {
-    const known = recall(grantId, options.seen)
-    if (known) {
-      renewInBackground(grantId, known)
-      return known
+  async function fetch(grantId: string, seen?: Seen, refusedGen?: bigint): Promise<Remembered> {
+    const mayLive = !seen || seen.accessLifeSeconds >= life.leastSeconds()
+    const living = mayLive ? await refresher.living(grantId) : null
+    if (living && living.gen !== refusedGen) return memory.remember(grantId, living)
+    for (let tries = 0; tries < FETCHES; tries++) {
+      const fresh = await refresher.run(grantId)
+      if (fresh.gen !== refusedGen) return memory.remember(grantId, fresh)
     }
-    const flight = refresher.run(grantId).then((fresh) => remember(grantId, fresh))
-    const entry = await withDeadline(flight, Math.max(0, endMs - monotonicNow()), () => {
-      return new AppError('zoom_timeout', 'The access token was not renewed in time; try again.', {
-        retryAfterSeconds: 2,
-      })
-    })
+    throw refusedTwice()
+  }
+
+  /** `refusedGen`: a generation that is not to be lent again. */
+  async function borrow(grantId: string, endMs: number, seen?: Seen, refusedGen?: bigint): Promise<Remembered> {
+    const known = memory.recall(grantId, seen)
+    const leftMs = Math.max(0, endMs - monotonicNow())
+    const entry =
+      known && known.gen !== refusedGen
+        ? known
+        : await withDeadline(fetch(grantId, seen, refusedGen), leftMs, waitedTooLong)
     renewInBackground(grantId, entry)
     return entry
   }
 
   /** The API refused this token (401, 124). The row is read before anything is spent: another replica may have renewed it. */
-  async function renewRefused(grantId: string, refused: Remembered): Promise<void> {
-    remembered.delete(grantId)
-    const isPaused = (refusedUntilMs.get(grantId) ?? 0) > monotonicNow()
+  async function renewRefused(grantId: string, { gen }: Remembered): Promise<void> {
+    memory.forget(grantId, gen)
     const row = await store.read(grantId)
-    if (!row || row.gen !== refused.gen) return
-    if (isPaused) throw refusedTwice()
-    await store.markStale(grantId, refused.gen)
+    if (!row || row.gen !== gen) return
+    if (isForeign()) throw foreignDatabase()
+    if (!refusals.mayRenew(grantId, gen)) throw refusedTwice()
+    await store.markStale(grantId, gen)
   }
-  const refusedTwice = () =>
-    new AppError('zoom_unavailable', 'Zoom refuses a fresh access token; try again later.', {
-      reason: 'access_token_refused',
-      zoomStatus: 401,
-    })
 
   async function withAccessToken<T>(
     grantId: string,
     use: (accessToken: string) => Promise<T>,
-    options: BorrowOptions = {},
+    { seen, deadlineMs = 20_000 }: BorrowOptions = {},
   ): Promise<T> {
-    const endMs = monotonicNow() + (options.deadlineMs ?? 20_000)
-    const first = await borrow(grantId, options, endMs)
-    try {
-      return await use(first.accessToken)
-    } catch (error) {
-      if (!(error instanceof AccessTokenRefused)) throw error
+    const endMs = monotonicNow() + deadlineMs
+    async function tryWith({ accessToken, gen }: Remembered): Promise<{ result: T } | null> {
+      try {
+        const result = await use(accessToken)
+        refusals.noteTaken(grantId, gen)
+        return { result }
+      } catch (error) {
+        if (error instanceof AccessTokenRefused) return null
+        throw error
+      }
     }
+    const first = await borrow(grantId, endMs, seen)
+    const taken = await tryWith(first)
+    if (taken) return taken.result
     await renewRefused(grantId, first)
-    const second = await borrow(grantId, {}, endMs)
-    try {
-      return await use(second.accessToken)
-    } catch (error) {
-      if (!(error instanceof AccessTokenRefused)) throw error
-      refusedUntilMs.set(grantId, monotonicNow() + REFUSAL_PAUSE_MS)
-      throw refusedTwice()
-    }
+    const second = await borrow(grantId, endMs, undefined, first.gen)
+    const retaken = await tryWith(second)
+    if (retaken) return retaken.result
+    refusals.pause(grantId, second.gen)
+    throw refusedTwice()
   }
 
   async function storePair(grantId: string, tokens: TokenSet): Promise<number> {
@@ -192,15 +166,16 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
     untilStored(log, null, async () => {
       const grantId = await store.admitGrant(uuidv7(), zoomAppId, zoomUserId, zoomAccountId, tokens.scopes)
       const consentEpoch = await storePair(grantId, tokens)
-      remembered.delete(grantId)
-      refusedUntilMs.delete(grantId)
+      memory.forget(grantId)
+      refusals.forget(grantId)
       return { grantId, consentEpoch }
     })
 
   /** For the revocation only: the last living access token, renewed if it must be; null where there is none to be had. */
   async function lastAccessToken(grantId: string): Promise<string | null> {
     const flight = refresher.run(grantId).then(({ accessToken }) => accessToken)
-    return await withDeadline(flight, REVOKE_WAIT_MS, () => new Error('too slow')).catch(() => null)
+    const renewed = await withDeadline(flight, REVOKE_WAIT_MS, waitedTooLong).catch(() => null)
+    return renewed ?? (await refresher.remains(grantId)) // of a grant that is blocked, or whose rotation was lost
   }
 
   const releaseIfUnlinked: GrantVault['releaseIfUnlinked'] = async (grantId, { revoke }) => {
@@ -210,7 +185,7 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
       const row = await store.read(grantId)
       if (!row || row.status === 'disconnected') return 'erased'
       if (!(await store.disconnect(grantId, row.gen))) continue // linked or renewed meanwhile: look again
-      remembered.delete(grantId)
+      memory.forget(grantId)
       if (!revoke) return 'erased'
       const credentials = accessToken ? await credentialsOf(row.zoomAppId) : null
       const outcome = accessToken && credentials ? await oauth.revoke({ ...credentials, accessToken }) : null
@@ -225,7 +200,7 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
     withAccessToken,
     warm(grantId) {
       refresher.run(grantId).then(
-        (fresh) => renewInBackground(grantId, remember(grantId, fresh)),
+        (fresh) => renewInBackground(grantId, memory.remember(grantId, fresh)),
         (error: unknown) => log.info({ err: error, grant_id: grantId }, 'a grant could not be warmed'),
       )
     },

@@ -1,4 +1,5 @@
 import type { FastifyServerOptions } from 'fastify'
+import { stdTimeFunctions } from 'pino'
 import { AppError } from '../errors.ts'
 
 // Errors of the language itself: their text names our code, never what a caller sent.
@@ -17,7 +18,7 @@ const MAX_CAUSES = 4
  * What the log may hold of an error: name, code, where it came from, and its text only where we wrote that text. Messages of
  * drivers and upstreams can quote what was sent; redaction by field name does not reach into them.
  */
-export function describeError(error: unknown, depth = 0): Record<string, unknown> {
+function describeError(error: unknown, depth = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
   const known = error instanceof AppError
   const fields = error as unknown as Record<string, unknown>
@@ -43,7 +44,7 @@ export function loggerOptions(level: string, stream?: NodeJS.WritableStream): Fa
     ...(stream ? { stream } : {}),
     base: null,
     messageKey: 'message',
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: {
       req: (request) => ({

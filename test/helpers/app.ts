@@ -27,7 +27,7 @@ interface ApiOptions {
 type Api = (method: InjectOptions['method'], url: string, options?: ApiOptions) => Promise<LightMyRequestResponse>
 
 /** What the service runs with against a simulator: everything a test does not care about. */
-export function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
+function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
   return {
     DATABASE_URL: databaseUrl,
     ENCRYPTION_KEYS,

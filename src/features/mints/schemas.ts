@@ -15,7 +15,7 @@ export const listMintsQuery = z.object({
   kind: kind.optional(),
 })
 
-export const mintResponse = z.object({
+const mintResponse = z.object({
   id: z.uuid(),
   kind,
   meeting_id: z.string().nullable(),

@@ -27,7 +27,7 @@ export interface OpenedToken {
 const notConnected = () => new AppError('host_not_connected', 'The user this token needs has not connected Zoom.')
 
 /** Why a source that is not connected gives no token. */
-export function refusalOf(source: TokenSource | null): AppError {
+function refusalOf(source: TokenSource | null): AppError {
   if (!source) return notConnected()
   const reason = source.statusReason ?? undefined
   const options = reason === undefined ? {} : { reason }

@@ -23,7 +23,7 @@ const shown = {
   expires_at: isoTime().nullable(),
   created_at: isoTime(),
 }
-export const apiKeyResponse = z.object(shown)
+const apiKeyResponse = z.object(shown)
 /** The only answer that holds the key itself. */
 export const createdApiKeyResponse = z.object({ ...shown, key: z.string() })
 export const apiKeysResponse = pageOf(apiKeyResponse)
