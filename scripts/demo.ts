@@ -222,7 +222,7 @@ async function run(isOnce: boolean, onStop: (stop: () => Promise<void>) => void)
   }
   sayWhatNext(demo, pass)
   await new Promise<void>((resolve, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve()) // npm passes Ctrl-C on twice
     service.once('exit', (code) => reject(new Error(`the service ended with status ${code}`)))
   })
 }

@@ -31,6 +31,11 @@ async function start(): Promise<void> {
 
   // registered before anything can fail, so that whatever was started is stopped in order
   closeWithGrace({ delay: STOP_LIMIT_MS, logger: false }, async ({ signal, err }) => {
+    // a terminal's Ctrl-C reaches us twice, through npm too: the second signal must not cut short what the first began
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      process.removeAllListeners(name)
+      process.on(name, () => {})
+    }
     if (err) log.fatal({ err }, 'stopping after an unexpected error')
     else log.info({ signal }, 'stopping: no new requests, those in flight finish')
     readiness.stopping()
