@@ -1,0 +1,53 @@
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { startTestApp, type TestApp } from '../helpers/app.ts'
+import { newTenantWithKey } from '../helpers/management.ts'
+import { apiRoutes, pathWith } from '../helpers/routes.ts'
+
+let t: TestApp
+let tenant: { id: string; key: string }
+
+beforeAll(async () => {
+  t = await startTestApp()
+  tenant = await newTenantWithKey(t)
+  const admin = new Client({ connectionString: inject('server').adminUrl })
+  await admin.connect()
+  await admin.query(`DROP DATABASE "${new URL(t.databaseUrl).pathname.slice(1)}" WITH (FORCE)`)
+  await admin.end()
+})
+afterAll(() => t.stop())
+
+const id = crypto.randomUUID()
+const VALUES = { id, key_id: id, workspace_id: id, meeting_id: '111111111' }
+const BODIES: Record<string, unknown> = {
+  'POST /v1/tenants': { name: 'x' },
+  'POST /v1/tenants/{id}/api-keys': { name: 'x' },
+  'POST /v1/tenants/{id}/recall-workspaces': {
+    region: 'us-east-1',
+    verification_secrets: [`whsec_${Buffer.alloc(32, 7).toString('base64')}`],
+  },
+  'POST /v1/zoom-apps': { client_id: 'x', client_secret: 'x', kind: 'account' },
+  'POST /v1/connect-sessions': { external_user_id: 'alice' },
+  'POST /v1/passes': { meeting: '111111111' },
+  'POST /v1/meetings/batch': { meetings: [{ meeting_id: '111111111', external_user_id: 'alice' }] },
+  'PUT /v1/meetings/{meeting_id}': { external_user_id: 'alice' },
+}
+
+test('without its database every route answers 503 store_unavailable with Retry-After, and says nothing of the cause', async () => {
+  const wrong: string[] = []
+  for (const { method, path, hasBody } of apiRoutes(t)) {
+    const name = `${method} ${path}`
+    const body = hasBody ? (BODIES[name] ?? {}) : undefined
+    const answer = await t.api(method, pathWith(path, VALUES), { body })
+    const isRight =
+      answer.statusCode === 503 && answer.json().code === 'store_unavailable' && answer.headers['retry-after']
+    if (!isRight || /database "|does not exist|prisma/i.test(answer.body)) wrong.push(`${name}: ${answer.body}`)
+  }
+  expect(wrong).toEqual([])
+})
+
+test('without its database a key is not told from a wrong one, and an Idempotency-Key is not taken for free', async () => {
+  const listed = await t.api('GET', '/v1/hosts', { key: tenant.key })
+  const posted = await t.api('POST', '/v1/tenants', { body: { name: 'x' }, headers: { 'idempotency-key': 'k' } })
+  expect([listed.json().code, posted.json().code]).toEqual(['store_unavailable', 'store_unavailable'])
+})
