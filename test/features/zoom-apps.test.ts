@@ -157,6 +157,39 @@ describe('the app of the environment', () => {
   })
 })
 
+describe('an app that the environment names anew', () => {
+  test('takes over a shared app of the API with its grants, and one that it names no more may be deleted', async () => {
+    const own = await startTestApp()
+    try {
+      const [sql, callOwn] = [own.app.pools.main, callerOf(own)]
+      const before = (await callOwn('GET', '/v1/zoom-apps')).json().data[0]
+      await sql.query("UPDATE zoom_apps SET managed_by = 'api'")
+      await own.services.zoomApps.ensureEnvironmentApp()
+      expect((await callOwn('GET', '/v1/zoom-apps')).json().data).toEqual([before])
+      await sql.query("UPDATE zoom_apps SET client_id = 'former-client-id'")
+      await own.services.zoomApps.ensureEnvironmentApp()
+      const former = `/v1/zoom-apps/${before.id}`
+      expect(await own.services.zoomApps.credentialsOf(before.id)).toBeNull()
+      expect((await own.services.zoomApps.sharedApp('user'))?.clientId).toBe('simulator-client-id')
+      expect(outcomeOf(await callOwn('PATCH', former, { client_secret: 'x' }))).toEqual([409, 'conflict'])
+      expect((await callOwn('DELETE', former)).statusCode).toBe(204)
+    } finally {
+      await own.stop()
+    }
+  })
+
+  test('is refused where the client id belongs to a tenant', async () => {
+    const own = await startTestApp()
+    try {
+      const { id } = await newTenantWithKey(own)
+      await own.app.pools.main.query("UPDATE zoom_apps SET managed_by = 'api', tenant_id = $1", [id])
+      await expect(own.services.zoomApps.ensureEnvironmentApp()).rejects.toMatchObject({ code: 'conflict' })
+    } finally {
+      await own.stop()
+    }
+  })
+})
+
 describe('deleting an app', () => {
   test('answers 204, then 404', async () => {
     const { url } = await newApp()
