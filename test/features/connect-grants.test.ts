@@ -85,15 +85,22 @@ test('a refused flow revokes at Zoom, and erases here, a grant that nobody links
   expect(grant).toEqual({ status: 'disconnected', refresh_ct: null, access_ct: null })
 })
 
+/** The database takes no host from here on; what it gives back ends that. */
+async function refuseHosts(t: TestApp) {
+  await rows(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`)
+  await rows(t, 'CREATE TRIGGER refuse BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION refuse()')
+  return () => rows(t, 'DROP TRIGGER refuse ON hosts')
+}
+
 test('the pair is stored before anything else: where linking then fails, no page says connected and nothing is lost', async () => {
   const t = await buildTestApp()
   const { comeBack, url } = await readyToReturn(t)
-  await rows(t, 'ALTER TABLE hosts RENAME TO hosts_away')
+  const allowHosts = await refuseHosts(t)
   const page = await comeBack()
   expect(page.statusCode).toBeGreaterThanOrEqual(500)
   expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
   expect(page.body).not.toContain('is connected')
-  await rows(t, 'ALTER TABLE hosts_away RENAME TO hosts')
+  await allowHosts()
   expect(await grants(t)).toMatchObject([{ status: 'connected', gen: '1' }])
   expect(revocations(t)).toEqual([])
   expect(await linkOf(t, url, HOST)).toBe(200) // the session was given back
@@ -102,9 +109,8 @@ test('the pair is stored before anything else: where linking then fails, no page
 test('an unexpected failure reaches a return URL as connect_failed', async () => {
   const t = await buildTestApp()
   const { comeBack } = await readyToReturn(t, { return_url: 'https://app.example.com/' })
-  await rows(t, 'ALTER TABLE hosts RENAME TO hosts_away')
+  await refuseHosts(t)
   const sent = await comeBack()
-  await rows(t, 'ALTER TABLE hosts_away RENAME TO hosts')
   expect([sent.statusCode, sent.headers.location]).toEqual([
     302,
     'https://app.example.com/?status=failed&code=connect_failed',

@@ -62,6 +62,16 @@ test('on https the cookie is Secure and carries the prefix that demands it', asy
   expect(opened.headers['strict-transport-security']).toBeUndefined() // production alone
 })
 
+test('production sends HSTS, keeps open connect closed and takes no return URL over http', async () => {
+  const env = { NODE_ENV: 'production', PUBLIC_BASE_URL: 'https://bots.example.com', INSTALLATION_ID: 'tests' }
+  const t = await buildTestApp({ env })
+  const closed = await t.app.inject({ url: '/zoom/oauth' })
+  expect(closed.statusCode).toBe(400)
+  expect(closed.headers['strict-transport-security']).toBe('max-age=31536000')
+  const body = { external_user_id: 'u', return_url: 'http://localhost:3000/' }
+  expect((await t.api('POST', '/v1/connect-sessions', { body })).statusCode).toBe(400)
+})
+
 test('each opening is a new flow and voids the former one of the session; a scanner’s visit costs nothing', async () => {
   const t = await buildTestApp()
   const url = await t.connectLink({ external_user_id: 'u' })
