@@ -142,7 +142,8 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     publicBaseUrl: config.PUBLIC_BASE_URL,
     now,
   })
-  const ledger = createLedger({ store: createLedgerStore(sql), log, countMint: metrics.countMint })
+  const { countMint, countUnsigned } = metrics
+  const ledger = createLedger({ store: createLedgerStore(sql), log, countMint, countUnsigned })
   const tokens = createTokenService({
     vault,
     mintAtZoom: foundation.zoomMint.mint,

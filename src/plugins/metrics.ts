@@ -18,6 +18,12 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     labelNames: ['kind', 'outcome'] as const,
     registers,
   })
+  const unsigned = new Counter({
+    name: 'latchkey_unsigned_requests_total',
+    help: 'Requests of bots that signature_mode observe let through without a signature.',
+    labelNames: ['kind'] as const,
+    registers,
+  })
   const durations = new Histogram({
     name: 'latchkey_mint_duration_seconds',
     help: 'From the request of a bot to the outcome of its mint.',
@@ -50,6 +56,7 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
       mints.inc({ kind, outcome })
       durations.observe({ kind }, durationMs / 1000)
     },
+    countUnsigned: (kind: string): void => unsigned.inc({ kind }),
     countRefresh: (outcome: string): void => refreshes.inc({ outcome }),
   }
 }

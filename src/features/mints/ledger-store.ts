@@ -118,6 +118,8 @@ const OPEN_PLAIN = statement(
      FROM t`,
 )
 
+const MAX_INT4 = 2 ** 31 - 1
+
 const SETTLE = statement(
   'mint_settle',
   `UPDATE mints m
@@ -178,7 +180,7 @@ export function createLedgerStore(sql: Sql) {
         column('outcome'),
         column('reason'),
         column('zoomStatus'),
-        column('zoomCode'),
+        column('zoomCode').map((code) => (code !== null && Math.abs(code) <= MAX_INT4 ? code : null)), // Zoom's, so any
         column('durationMs'),
         column('hostId'),
       ])

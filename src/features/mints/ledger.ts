@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { AppError } from '../../errors.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import type { TokenKind } from '../../zoom/scopes.ts'
 import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
@@ -7,12 +8,15 @@ import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
 export interface OpenedMint extends OpenedRow {
   mintId: string
   kind: TokenKind
+  /** Let through without a signature by `signature_mode` `observe`. */
+  isUnsigned: boolean
 }
 
 export interface LedgerDeps {
   store: LedgerStore
   log: FastifyBaseLogger
   countMint: (kind: TokenKind, outcome: string, durationMs: number) => void
+  countUnsigned: (kind: TokenKind) => void
 }
 
 const FLUSH_EVERY_MS = 500 // outcomes are promised within 1 s
@@ -24,12 +28,12 @@ const CLOSING_TRIES = 5
 export type Ledger = ReturnType<typeof createLedger>
 
 /** Opens a row per mint before its token leaves, and writes outcomes afterwards in batches. */
-export function createLedger({ store, log, countMint }: LedgerDeps) {
+export function createLedger({ store, log, countMint, countUnsigned }: LedgerDeps) {
   const queue: Settlement[] = []
   let timer: NodeJS.Timeout | null = null
-  let writing: Promise<boolean> = Promise.resolve(true)
+  let writing: Promise<void> = Promise.resolve()
 
-  /** One batch. False where the database would not take it; the rows then wait for the next turn. */
+  /** One batch. False where the database could not be reached; the rows then wait for the next turn. */
   async function writeBatch(): Promise<boolean> {
     const batch = queue.splice(0, BATCH_ROWS)
     if (batch.length === 0) return true
@@ -37,20 +41,28 @@ export function createLedger({ store, log, countMint }: LedgerDeps) {
       await store.settle(batch)
       return true
     } catch (error) {
-      queue.unshift(...batch)
-      log.warn({ err: error, waiting: queue.length }, 'mint outcomes are not written yet')
-      return false
+      if (error instanceof AppError) {
+        queue.unshift(...batch)
+        log.warn({ err: error, waiting: queue.length }, 'mint outcomes are not written yet')
+        return false
+      }
+      // a value that the database refuses would refuse every batch after this one too
+      log.error({ err: error, lost: batch.length }, 'mint outcomes were refused by the database; they read unknown')
+      return true
     }
+  }
+  async function writeAll(): Promise<void> {
+    while (queue.length > 0 && (await writeBatch()));
   }
   function schedule(): void {
     timer ??= setTimeout(() => {
       timer = null
-      writing = writing.then(writeBatch)
+      writing = writing.then(writeAll)
       writing.then(() => queue.length > 0 && schedule())
     }, FLUSH_EVERY_MS)
   }
-  const opened = (row: OpenedRow | null, mintId: string, kind: TokenKind): OpenedMint | null =>
-    row && { ...row, mintId, kind }
+  const opened = (row: OpenedRow | null, mintId: string, kind: TokenKind, isUnsigned: boolean): OpenedMint | null =>
+    row && { ...row, mintId, kind, isUnsigned }
 
   return {
     /** Null where the pass or the secret that held was revoked in between: nothing was opened. @throws store_unavailable */
@@ -62,7 +74,10 @@ export function createLedger({ store, log, countMint }: LedgerDeps) {
       requestId: string
     }) {
       const mintId = uuidv7()
-      return opened(await store.open({ ...request, mintId }), mintId, request.kind)
+      const isUnsigned = request.webhookId === null
+      const row = opened(await store.open({ ...request, mintId }), mintId, request.kind, isUnsigned)
+      if (row && isUnsigned) countUnsigned(request.kind)
+      return row
     },
     /** @throws store_unavailable */
     async openPlain(request: {
@@ -74,7 +89,7 @@ export function createLedger({ store, log, countMint }: LedgerDeps) {
       requestId: string
     }) {
       const mintId = uuidv7()
-      return opened(await store.openPlain({ ...request, mintId }), mintId, request.kind)
+      return opened(await store.openPlain({ ...request, mintId }), mintId, request.kind, false)
     },
     /** Queues the outcome of an open row; it is written within a second, and on shutdown. */
     settle(kind: TokenKind, settlement: Settlement): void {

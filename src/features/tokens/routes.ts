@@ -1,11 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { AppError } from '../../errors.ts'
-import { withDeadline } from '../../lib/deadline.ts'
 import { tokenQuery, tokenResponses } from './schemas.ts'
 import type { TokenRequest, TokenService } from './service.ts'
-
-const tooLate = () =>
-  new AppError('zoom_timeout', 'Zoom did not answer in time; try again.', { reason: 'deadline', retryAfterSeconds: 1 })
 
 /** The URLs a bot calls. A GET that mints: Recall's way, so HEAD is off and nothing here is ever cached. */
 export const tokenRoutes: FastifyPluginAsyncZod<{ tokens: TokenService; deadlineMs: number }> = async (
@@ -20,17 +15,12 @@ export const tokenRoutes: FastifyPluginAsyncZod<{ tokens: TokenService; deadline
       response: tokenResponses,
     }
     app.get(`/${kind}-token`, { schema, config: { caller: 'bot', kind } }, async (request, reply) => {
-      const remainingMs = () => Math.max(0, deadlineMs - reply.elapsedTime)
-      const token = await withDeadline(
-        tokens.mint({
-          opened: request.opened as TokenRequest['opened'], // set by the guard once the mint's row was open
-          claimedMeetingId: request.query.meeting_id,
-          remainingMs,
-          elapsedMs: () => Math.round(reply.elapsedTime),
-        }),
-        remainingMs(),
-        tooLate,
-      )
+      const token = await tokens.mint({
+        opened: request.opened as TokenRequest['opened'], // set by the guard once the mint's row was open
+        claimedMeetingId: request.query.meeting_id,
+        remainingMs: () => Math.max(0, deadlineMs - reply.elapsedTime),
+        elapsedMs: () => Math.round(reply.elapsedTime),
+      })
       return reply.type('text/plain; charset=utf-8').send(token)
     })
   }

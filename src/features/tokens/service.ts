@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
+import { withDeadline } from '../../lib/deadline.ts'
 import { createLru } from '../../lib/lru.ts'
 import { createSemaphore, type Semaphore } from '../../lib/semaphore.ts'
 import type { TokenKind } from '../../zoom/scopes.ts'
@@ -7,7 +8,13 @@ import { type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
 
 /** An authentic request with its ledger row open, and what its URL said. */
 export interface TokenRequest {
-  opened: OpenedToken & { mintId: string; kinds: string[]; boundTo: string | null; windowMints: number }
+  opened: OpenedToken & {
+    mintId: string
+    kinds: string[]
+    boundTo: string | null
+    windowMints: number
+    isUnsigned: boolean
+  }
   /** `meeting_id` of the URL: only ever a cross-check. */
   claimedMeetingId: string | undefined
   /** What is left of the bot's patience. */
@@ -46,6 +53,12 @@ const CALLS_PER_GRANT = 50
 const CALLS_IN_ALL = 500
 const QUEUED_CALLS = 2000
 
+// what the ledger says of a token that went out without a signature: signature_mode observe let it through
+const UNSIGNED = 'signature_missing'
+
+const tooLate = () =>
+  new AppError('zoom_timeout', 'Zoom did not answer in time; try again.', { reason: 'deadline', retryAfterSeconds: 1 })
+
 const MOVE_ON = new Set(['reconnect_required', 'host_not_connected'])
 
 /** The cross-checks that only an authentic request can fail. @throws pass_mismatch, rate_limited */
@@ -75,15 +88,13 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
     const { kind, meetingId } = opened
     const seen = { gen: BigInt(source.gen), accessLifeSeconds: source.accessLifeSeconds ?? 0 }
     const call = (accessToken: string) =>
-      callsOf(source.grantId).run(
-        () =>
-          all.run(() => {
-            const timeoutMs = Math.min(zoomTimeoutMs, Math.max(1, remainingMs()))
-            return mintAtZoom({ kind, meetingId, accessToken, timeoutMs })
-          }, remainingMs()),
-        remainingMs(),
-      )
-    return await vault.withAccessToken(source.grantId, call, { seen, deadlineMs: remainingMs() })
+      all.run(() => {
+        const timeoutMs = Math.min(zoomTimeoutMs, Math.max(1, remainingMs()))
+        return mintAtZoom({ kind, meetingId, accessToken, timeoutMs })
+      }, remainingMs())
+    // the access token is borrowed by whose turn it is: one that was lent before the wait could be stale after it
+    const borrow = () => vault.withAccessToken(source.grantId, call, { seen, deadlineMs: remainingMs() })
+    return await callsOf(source.grantId).run(borrow, remainingMs())
   }
 
   async function mintFromFirst(request: TokenRequest): Promise<{ token: string; hostId: string | null }> {
@@ -106,19 +117,21 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
      * @throws the codes of the bot routes, see docs/errors.md
      */
     async mint(request: TokenRequest): Promise<string> {
-      const { opened, elapsedMs } = request
-      const base = { id: opened.mintId, reason: null, zoomStatus: null, zoomCode: null, hostId: null }
+      const { opened, elapsedMs, remainingMs } = request
+      const unsigned = opened.isUnsigned ? UNSIGNED : null
+      const base = { id: opened.mintId, zoomStatus: null, zoomCode: null, hostId: null }
       try {
         checkPass(request)
-        const { token, hostId } = await mintFromFirst(request)
-        settle(opened.kind, { ...base, outcome: 'minted', hostId, durationMs: elapsedMs() })
+        // a token that comes later than the bot waits was not handed out, whatever Zoom thinks
+        const { token, hostId } = await withDeadline(mintFromFirst(request), remainingMs(), tooLate)
+        settle(opened.kind, { ...base, outcome: 'minted', reason: unsigned, hostId, durationMs: elapsedMs() })
         return token
       } catch (error) {
         const known = error instanceof AppError ? error : new AppError('internal_error', 'Something went wrong.')
         settle(opened.kind, {
           ...base,
           outcome: known.code,
-          reason: known.reason ?? null,
+          reason: known.reason ?? unsigned,
           zoomStatus: known.zoomStatus ?? null,
           zoomCode: known.zoomCode ?? null,
           durationMs: elapsedMs(),
