@@ -4,7 +4,12 @@ import { AppError } from '../errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { sha256 } from '../lib/ids.ts'
 import { createLru } from '../lib/lru.ts'
-import { type RecallSecret, signaturePresence, verifyRecallSignature } from '../recall/signature.ts'
+import {
+  type RecallSecret,
+  type SignatureVerdict,
+  signaturePresence,
+  verifyRecallSignature,
+} from '../recall/signature.ts'
 import type { TokenKind } from '../zoom/scopes.ts'
 import type { FailureLimit } from './failure-limit.ts'
 
@@ -59,6 +64,17 @@ const PASS = /^[A-Za-z0-9_-]{43}$/
 // verified in place of an unknown pass's secrets, so that an unknown pass takes as long as a wrong signature
 const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: Buffer.alloc(32, 1) }
 
+interface Checked {
+  verdict: SignatureVerdict
+  serving: ServingSecrets
+}
+
+interface PlainRequest {
+  tenantId: string
+  meetingId: string
+  kind: TokenKind
+}
+
 interface BotQuery {
   pass?: string | undefined
   meeting_id?: string | undefined
@@ -93,16 +109,18 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
   const verify = (request: FastifyRequest, candidates: RecallSecret[]) =>
     verifyRecallSignature({ rawHeaders: request.raw.rawHeaders, secrets: candidates, nowMs: now(), toleranceSeconds })
 
+  async function verifyNow(request: FastifyRequest, tenantId: string): Promise<Checked> {
+    const serving = await readSecrets(tenantId)
+    return { verdict: verify(request, serving.secrets), serving }
+  }
+
   /** Tries what is known first; a mismatch may only mean that a secret was added meanwhile. */
-  async function verifyFor(request: FastifyRequest, tenantId: string) {
+  async function verifyFor(request: FastifyRequest, tenantId: string): Promise<Checked> {
     const known = secrets.get(tenantId)
-    const isRecent = known !== undefined && now() - known.readAtMs < SECRETS_KEPT_MS
-    const serving = isRecent ? known : await readSecrets(tenantId)
-    const verdict = verify(request, serving.secrets)
-    const mayBeStale = isRecent && !verdict.ok && verdict.reason !== 'timestamp_out_of_range'
-    if (!mayBeStale) return { verdict, serving }
-    const current = await readSecrets(tenantId)
-    return { verdict: verify(request, current.secrets), serving: current }
+    if (!known || now() - known.readAtMs >= SECRETS_KEPT_MS) return await verifyNow(request, tenantId)
+    const verdict = verify(request, known.secrets)
+    const mayBeStale = !verdict.ok && verdict.reason !== 'timestamp_out_of_range'
+    return mayBeStale ? await verifyNow(request, tenantId) : { verdict, serving: known }
   }
   const rowOf = (secretId: string, { source }: ServingSecrets) => (source === 'tenant' ? secretId : null)
 
@@ -112,43 +130,55 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     throw error
   }
 
-  async function openWithPass(request: FastifyRequest, presented: string, kind: TokenKind): Promise<Opened> {
-    const pass = await findPass(presented)
-    if (!pass) {
-      verify(request, [NOBODYS_SECRET])
-      throw failureLimit.refuse(request.ip, 'pass_unknown')
-    }
-    const { verdict, serving } = await verifyFor(request, pass.tenantId)
+  /** Null where nothing was opened: the pass or the secret that held went since this replica read it. */
+  async function tryOpen(request: FastifyRequest, pass: KnownPass, kind: TokenKind, checked: Checked) {
+    const { verdict, serving } = checked
     const isObserved = !verdict.ok && serving.isObserving && signaturePresence(request.raw.rawHeaders) === 'absent'
     if (!verdict.ok && !isObserved) return await refused(request, pass, kind, verdict.reason)
     if (isObserved)
       request.log.warn({ pass_id: pass.passId }, 'an unsigned request was let through: signature_mode observe')
-    const opened = await ledger.open({
+    return await ledger.open({
       passId: pass.passId,
       kind,
       requestId: request.id,
       webhookId: verdict.ok ? verdict.webhookId : null,
       secretId: verdict.ok ? rowOf(verdict.secretId, serving) : null,
     })
-    return opened ?? (await refused(request, pass, kind, await whyNotOpened(presented, pass.tenantId)))
   }
 
-  /** The pass was revoked or expired, or the secret that held was removed since this replica read it. */
-  async function whyNotOpened(presented: string, tenantId: string): Promise<string> {
-    secrets.delete(tenantId)
+  async function openWithPass(request: FastifyRequest, presented: string, kind: TokenKind): Promise<Opened> {
+    const pass = await findPass(presented)
+    if (!pass) {
+      verify(request, [NOBODYS_SECRET])
+      throw failureLimit.refuse(request.ip, 'pass_unknown')
+    }
+    const opened = await tryOpen(request, pass, kind, await verifyFor(request, pass.tenantId))
+    if (opened) return opened
+    const gone = await whyPassIsGone(presented)
+    if (gone) return await refused(request, pass, kind, gone)
+    // signed with the secret that went and, as Recall does during a rotation, perhaps with the one that came
+    const reopened = await tryOpen(request, pass, kind, await verifyNow(request, pass.tenantId))
+    return reopened ?? (await refused(request, pass, kind, 'signature_mismatch'))
+  }
+
+  async function whyPassIsGone(presented: string): Promise<string | null> {
     const pass = await resolvePass(sha256(presented))
     if (!pass) return 'pass_unknown'
     if (pass.revokedAt) return 'pass_revoked'
-    return pass.expiresAt.getTime() <= now() ? 'pass_expired' : 'signature_mismatch'
+    return pass.expiresAt.getTime() <= now() ? 'pass_expired' : null
   }
 
-  async function openPlain(request: FastifyRequest, meetingId: string, kind: TokenKind): Promise<Opened> {
-    const tenantId = plainTenantId as string
-    const { verdict, serving } = await verifyFor(request, tenantId)
+  async function tryOpenPlain(request: FastifyRequest, plain: PlainRequest, checked: Checked) {
+    const { verdict, serving } = checked
     if (!verdict.ok) throw failureLimit.refuse(request.ip, verdict.reason)
     const secretId = rowOf(verdict.secretId, serving)
-    const { webhookId } = verdict
-    const opened = await ledger.openPlain({ tenantId, meetingId, kind, webhookId, secretId, requestId: request.id })
+    return await ledger.openPlain({ ...plain, webhookId: verdict.webhookId, secretId, requestId: request.id })
+  }
+
+  async function openPlain(request: FastifyRequest, plain: PlainRequest): Promise<Opened> {
+    const opened =
+      (await tryOpenPlain(request, plain, await verifyFor(request, plain.tenantId))) ??
+      (await tryOpenPlain(request, plain, await verifyNow(request, plain.tenantId)))
     if (!opened) throw failureLimit.refuse(request.ip, 'signature_mismatch')
     return opened
   }
@@ -158,7 +188,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const { pass, meeting_id: meetingId } = request.query as BotQuery
     if (pass !== undefined) return await openWithPass(request, pass, kind)
     if (plainTenantId !== null && meetingId !== undefined && kind !== 'zak')
-      return await openPlain(request, meetingId, kind)
+      return await openPlain(request, { tenantId: plainTenantId, meetingId, kind })
     throw failureLimit.refuse(request.ip, 'pass_missing')
   }
 }
