@@ -1,4 +1,6 @@
 import type { FastifyInstance } from 'fastify'
+import { AppError } from './errors.ts'
+import { sleep } from './lib/deadline.ts'
 import { MIGRATIONS_DIR, SCHEMA_PATH } from './migrations/directory.ts'
 import type { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
@@ -27,6 +29,23 @@ async function settleMigrations(app: FastifyInstance, readiness: Readiness): Pro
   await readiness.migrations()
 }
 
+const TRIES = 5
+const TRY_AGAIN_MS = 1000
+
+/** A database that starts together with us gets a few seconds. @throws store_unavailable after them */
+async function reached<T>(app: FastifyInstance, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      const canWait = error instanceof AppError && error.code === 'store_unavailable' && tries < TRIES
+      if (!canWait) throw error
+      app.log.warn({ err: error }, 'the database does not answer yet')
+      await sleep(TRY_AGAIN_MS)
+    }
+  }
+}
+
 /**
  * Everything between a well-formed environment and the first request: migrations, keys, whose database this is, the
  * environment's Zoom app. @throws StartError naming what to do; store_unavailable
@@ -40,7 +59,7 @@ export async function prepare({
   services: Services
   readiness: Readiness
 }): Promise<void> {
-  await settleMigrations(app, readiness)
+  await reached(app, () => settleMigrations(app, readiness))
   await services.installation.check()
   await services.zoomApps.ensureEnvironmentApp()
   if (app.config.PLAIN_CALLBACK_URLS && (await services.recallWorkspaces.findPlainConflicts()) > 0)

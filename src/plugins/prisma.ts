@@ -17,7 +17,7 @@ declare module 'fastify' {
 
 // Client-side bounds. Server-side ones belong to the role: a transaction pooler refuses them as start-up parameters.
 const QUERY_TIMEOUT_MS = 5000
-const CONNECT_TIMEOUT_MS = 2000
+const CONNECT_TIMEOUT_MS = 3000 // a bot still gets its answer within its 5 s
 
 function createPool(connectionString: string, max: number, onError: (error: Error) => void): pg.Pool {
   const pool = new pg.Pool({

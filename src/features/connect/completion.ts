@@ -25,6 +25,7 @@ export interface CompletionDeps {
   vault: Pick<GrantVault, 'admit' | 'noteProfile' | 'releaseIfUnlinked'>
   hosts: {
     link: (tenantId: string, link: HostLink) => Promise<{ hostId: string; replacedGrantId: string | null }>
+    byId: (tenantId: string, hostId: string) => Promise<{ status: string } | null>
   }
   organizations: {
     link: (
@@ -126,7 +127,15 @@ export function createCompletion(deps: CompletionDeps) {
     }
     const linked = await hosts.link(tenantId, { ...common, onOtherZoomUser })
     await release(linked.replacedGrantId)
+    await requireLiving(tenantId, linked.hostId)
     return { kind, hostId: linked.hostId, account }
+  }
+
+  /** Another flow of this Zoom user may have been refused, and its grant let go, just before this link was made. */
+  async function requireLiving(tenantId: string, hostId: string): Promise<void> {
+    const host = await hosts.byId(tenantId, hostId)
+    if (host?.status === 'reconnect_required')
+      throw new AppError('connect_failed', 'This connection was ended while it was made.', { reason: 'released' })
   }
 
   /** Spends the session for the one that comes first, and gives it back where the link is then refused. */
