@@ -55,7 +55,9 @@ test('only the process itself listens, exits and reads the environment', () => {
   const allowed = new Set(['server.ts', 'cli/main.ts'])
   const offending = files.map(name).filter((file) => {
     const text = readFileSync(join(SRC, file), 'utf8')
-    return !allowed.has(file) && /process\.exit\(|process\.env\b(?!`)/.test(text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''))
+    return (
+      !allowed.has(file) && /process\.exit\(|process\.env\b(?!`)/.test(text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''))
+    )
   })
   expect(offending).toEqual([])
 })
