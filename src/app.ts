@@ -21,6 +21,7 @@ import { apiAuth } from './plugins/api-auth.ts'
 import { errorHandler } from './plugins/error-handler.ts'
 import { createFailureLimit } from './plugins/failure-limit.ts'
 import { idempotency } from './plugins/idempotency.ts'
+import { lastAnswers } from './plugins/last-answers.ts'
 import { createMetrics } from './plugins/metrics.ts'
 import { openapi } from './plugins/openapi.ts'
 import { prisma } from './plugins/prisma.ts'
@@ -47,6 +48,7 @@ async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Pr
   await app.register(sensible)
   await app.register(errorHandler)
   await app.register(requestLog)
+  await app.register(lastAnswers)
   await app.register(routeContract)
   await app.register(prisma)
   await app.register(openapi)
