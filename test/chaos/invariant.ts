@@ -26,7 +26,7 @@ export async function truthOf(
   const truths = new Map<string, GrantTruth>()
   for (const { grantId, gen, refreshCt, zoomUserId, ...row } of await sql.rows<Row>(READ, [])) {
     const stored = refreshCt ? await cipher.openRefreshToken(grantId, BigInt(gen), refreshCt) : null
-    truths.set(grantId, { ...row, isLive: stored !== null && stored === liveRefreshToken(zoomUserId) })
+    truths.set(zoomUserId, { ...row, isLive: stored !== null && stored === liveRefreshToken(zoomUserId) })
   }
   return truths
 }
