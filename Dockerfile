@@ -55,7 +55,7 @@ COPY --from=app /build/src/ src/
 USER node
 EXPOSE 4000 9464
 # The slim image has no curl. Liveness only: a database that is down must not make every replica restart.
-HEALTHCHECK --interval=30s --timeout=5s --retries=3 --start-period=30s --start-interval=1s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 4000}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=30s --timeout=10s --retries=3 --start-period=60s --start-interval=1s \
+  CMD ["node", "-e", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 4000, path: '/healthz' }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # The base image's entrypoint execs it: node is PID 1 and server.ts handles SIGTERM itself.
 CMD ["node", "src/server.ts"]
