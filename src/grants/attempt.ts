@@ -89,7 +89,8 @@ export function createAttempt(deps: AttemptDeps) {
     const row = await store.stored(grantId)
     // an earlier try's COMMIT may have succeeded although its answer was lost: the same ciphertext in the row proves it
     if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return true
-    if (!row || row.status === 'disconnected') await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
+    const isLetGo = !row || (row.status === 'disconnected' && !row.isKeptAtZoom)
+    if (isLetGo) await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
     return false
   }
 

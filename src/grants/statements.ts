@@ -61,7 +61,7 @@ export const PERSIST = statement(
 /** What PERSIST finds when it changed nothing. */
 export const STORED = statement(
   'grant_stored',
-  `SELECT gen, status, refresh_ct AS "refreshCt" FROM grant_tokens WHERE grant_id = $1`,
+  `SELECT gen, status, refresh_ct AS "refreshCt", lease_owner AS "leaseOwner" FROM grant_tokens WHERE grant_id = $1`,
 )
 
 /** Condemns the pair: only with the very lease under which Zoom refused it, and only if nothing moved since. */
@@ -162,13 +162,16 @@ export const IS_LINKED = statement(
   `SELECT EXISTS (SELECT FROM hosts WHERE grant_id = $1) OR EXISTS (SELECT FROM organizations WHERE grant_id = $1) AS "isLinked"`,
 )
 
-/** Erases the tokens and the person's data where nobody links the grant. The generation moves, so a late rotation finds no row. */
+/**
+ * Erases the tokens and the person's data where nobody links the grant. The generation moves, so a late rotation finds no row;
+ * $3 tells whoever brings one whether it is to be revoked.
+ */
 export const DISCONNECT = statement(
   'grant_disconnect',
   `WITH u AS (
      UPDATE grant_tokens t
         SET gen = gen + 1, status = 'disconnected', status_reason = NULL, refresh_ct = NULL, access_ct = NULL,
-            access_expires_at = NULL, lease_until = NULL, intent_gen = NULL, intent_at = NULL
+            access_expires_at = NULL, lease_until = NULL, lease_owner = $3, intent_gen = NULL, intent_at = NULL
       WHERE t.grant_id = $1 AND t.gen = $2
         AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = $1)
         AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = $1)

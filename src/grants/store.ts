@@ -30,6 +30,9 @@ export interface SealedPair {
   expiresInSeconds: number
 }
 
+/** Beside `disconnected`: let go without being revoked, so a rotation that comes late is not revoked either. */
+const KEPT_AT_ZOOM = 'kept_at_zoom'
+
 export type GrantStore = ReturnType<typeof createGrantStore>
 
 // pg gives int8 as text
@@ -59,9 +62,9 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
         scopes,
       ]),
     async stored(grantId: string) {
-      type Stored = { gen: string; status: string; refreshCt: Uint8Array | null }
+      type Stored = { gen: string; status: string; refreshCt: Uint8Array | null; leaseOwner: string | null }
       const [row] = await reserve.rows<Stored>(statements.STORED, [grantId])
-      return row ? { ...row, gen: BigInt(row.gen) } : null
+      return row ? { ...row, gen: BigInt(row.gen), isKeptAtZoom: row.leaseOwner === KEPT_AT_ZOOM } : null
     },
     verdict: (grantId: string, lease: Lease, reason: string, outcome: 'rejected' | 'lost') =>
       changed(reserve, statements.VERDICT, [grantId, lease.gen, lease.leaseSeq, reason, outcome]),
@@ -112,6 +115,7 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       return rows.map(({ id }) => id)
     },
     /** False where somebody links it after all, or its generation has moved. */
-    disconnect: (grantId: string, gen: bigint) => changed(sql, statements.DISCONNECT, [grantId, gen]),
+    disconnect: (grantId: string, gen: bigint, { revoke }: { revoke: boolean }) =>
+      changed(sql, statements.DISCONNECT, [grantId, gen, revoke ? null : KEPT_AT_ZOOM]),
   }
 }

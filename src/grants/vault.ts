@@ -184,7 +184,7 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
       const accessToken = revoke && !isForeign() ? await lastAccessToken(grantId) : null
       const row = await store.read(grantId)
       if (!row || row.status === 'disconnected') return 'erased'
-      if (!(await store.disconnect(grantId, row.gen))) continue // linked or renewed meanwhile: look again
+      if (!(await store.disconnect(grantId, row.gen, { revoke }))) continue // linked or renewed meanwhile: look again
       memory.forget(grantId)
       if (!revoke) return 'erased'
       const credentials = accessToken ? await credentialsOf(row.zoomAppId) : null
