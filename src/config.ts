@@ -167,7 +167,8 @@ function readValues(env: Record<string, string | undefined>, problems: string[])
     if (!path) continue
     if (values[name]) problems.push(`${name} and ${name}_FILE are both set; keep one`)
     try {
-      values[name] = readFileSync(path, 'utf8').trim()
+      const value = readFileSync(path, 'utf8').trim()
+      if (value !== '') values[name] = value // an empty file counts as unset, as an empty variable does
     } catch {
       problems.push(`${name}_FILE names a file that cannot be read`)
     }
