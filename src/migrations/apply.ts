@@ -50,6 +50,7 @@ async function withMigrationLock<T>(connectionString: string, deadlineMs: number
     await client.connect()
     await client.query('BEGIN') // the lock ends with the transaction, so a pooler that pins one is enough
     await client.query('SET LOCAL idle_in_transaction_session_timeout = 0')
+    await client.query('SET LOCAL lock_timeout = 0') // the deadline here bounds the wait, not the role's limit for DDL
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
     return work()
   }
