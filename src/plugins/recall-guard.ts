@@ -18,7 +18,7 @@ export interface KnownPass {
   passId: string
   tenantId: string
   revokedAt: Date | null
-  expiresAt: Date
+  isExpired: boolean
 }
 
 export interface ServingSecrets {
@@ -165,7 +165,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const pass = await resolvePass(sha256(presented))
     if (!pass) return 'pass_unknown'
     if (pass.revokedAt) return 'pass_revoked'
-    return pass.expiresAt.getTime() <= now() ? 'pass_expired' : null
+    return pass.isExpired ? 'pass_expired' : null
   }
 
   async function tryOpenPlain(request: FastifyRequest, plain: PlainRequest, checked: Checked) {

@@ -39,7 +39,8 @@ export interface ResolvedPass {
   kinds: TokenKind[]
   meetingId: string
   revokedAt: Date | null
-  expiresAt: Date
+  /** By the database's clock, which is the one that opens mints. */
+  isExpired: boolean
 }
 
 /** Revoked passes are gone for every function here but `resolveSecret`. */
@@ -74,7 +75,7 @@ const PASSES = Prisma.sql`
 const RESOLVE = statement(
   'pass_resolve',
   `SELECT id AS "passId", tenant_id AS "tenantId", kinds, meeting_id AS "meetingId", revoked_at AS "revokedAt",
-          expires_at AS "expiresAt"
+          expires_at <= now() AS "isExpired"
      FROM passes WHERE secret_hash = $1`,
 )
 
