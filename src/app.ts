@@ -20,6 +20,7 @@ import { tokenRoutes } from './features/tokens/routes.ts'
 import { apiAuth } from './plugins/api-auth.ts'
 import { errorHandler } from './plugins/error-handler.ts'
 import { createFailureLimit } from './plugins/failure-limit.ts'
+import { httpEdge } from './plugins/http-edge.ts'
 import { idempotency } from './plugins/idempotency.ts'
 import { lastAnswers } from './plugins/last-answers.ts'
 import { createMetrics } from './plugins/metrics.ts'
@@ -43,10 +44,10 @@ export interface AppOptions {
 /** What every route stands on. Guards and handlers reach only what is registered after them. */
 async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Promise<void> {
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
-  app.removeContentTypeParser('text/plain') // a string body would pass for JSON
   await app.register(config, { env })
   await app.register(sensible)
   await app.register(errorHandler)
+  await app.register(httpEdge)
   await app.register(requestLog)
   await app.register(lastAnswers)
   await app.register(routeContract)

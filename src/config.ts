@@ -47,6 +47,10 @@ const httpUrl = text.transform((value, context) => {
   }
   return url.href.replace(/\/+$/, '')
 })
+const pageUrl = text.refine((value) => {
+  const url = URL.canParse(value) ? new URL(value) : null
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
+}, 'must be an http(s) URL without user and password')
 const cidr = /^([0-9.]+|[0-9a-fA-F:]+)(\/[0-9]{1,3})?$/
 
 /** One 32-byte key, written `kid:base64`. */
@@ -116,7 +120,7 @@ export const configSchema = z.object({
   RECALL_API_BASE_URL: httpUrl.optional(),
   PLAIN_CALLBACK_URLS: flag.default(false),
   OPEN_CONNECT: flag.optional(),
-  INSTALL_START_URL: httpUrl.optional(),
+  INSTALL_START_URL: pageUrl.optional(),
   SIGNATURE_TOLERANCE_SECONDS: whole(1, 3600).default(300),
   ZOOM_TIMEOUT_MS: whole(100, 30_000).default(2000),
   MINT_DEADLINE_MS: whole(200, 60_000).default(4500),

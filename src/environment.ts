@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadEnvFile } from 'node:process'
+import { parseEnv } from 'node:util'
 import { SECRET_NAMES } from './config.ts'
 
 export interface ProcessEnvironment {
@@ -55,6 +55,19 @@ async function developmentDefaults(
   return { env: filled, generated, stop: () => postgres.stop() }
 }
 
+function readDotEnv(directory: string): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync(join(directory, '.env'), 'utf8'))
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOENT') throw error
+    return {}
+  }
+}
+
+/** An empty variable counts as unset, so it does not hide what `.env` says. */
+const withoutEmpty = (env: Record<string, string | undefined>) =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+
 /**
  * What the process runs with: `.env` where there is one, then, outside production, what may be missing. Secrets leave
  * `process.env` here, so that no child process and no dump of it holds them.
@@ -63,12 +76,7 @@ export async function readEnvironment(
   processEnv: Record<string, string | undefined>,
   directory: string,
 ): Promise<ProcessEnvironment> {
-  try {
-    loadEnvFile(join(directory, '.env'))
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ENOENT') throw error
-  }
-  const env = { ...processEnv }
+  const env = { ...readDotEnv(directory), ...withoutEmpty(processEnv) }
   for (const name of SECRET_NAMES) delete processEnv[name]
   if (env.NODE_ENV === 'production') return { env, generated: [], stop: async () => {} }
   return await developmentDefaults(env, directory)

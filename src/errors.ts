@@ -50,6 +50,8 @@ export const CATALOGUE = {
 export type ErrorCode = keyof typeof CATALOGUE
 
 export interface AppErrorOptions extends ErrorOptions {
+  /** Where HTTP has a more exact status than the code's own: 408, 417, 431. */
+  status?: number
   /** Sent as `Retry-After`, whole seconds; retryable codes without one answer 1. */
   retryAfterSeconds?: number
   /** What the upstream said, for the ledger: numbers only, never its text. */
@@ -65,6 +67,7 @@ export interface AppErrorOptions extends ErrorOptions {
 export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: ErrorCode
+  readonly status: number | undefined
   readonly retryAfterSeconds: number | undefined
   readonly zoomStatus: number | undefined
   readonly zoomCode: number | undefined
@@ -74,6 +77,7 @@ export class AppError extends Error {
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options)
     this.code = code
+    this.status = options.status
     this.retryAfterSeconds = options.retryAfterSeconds
     this.zoomStatus = options.zoomStatus
     this.zoomCode = options.zoomCode
@@ -83,7 +87,8 @@ export class AppError extends Error {
 
   /** HTTP status, retryability and title of this error's code. */
   get rendering(): { status: number; retryable: boolean; title: string } {
-    return CATALOGUE[this.code]
+    const known = CATALOGUE[this.code]
+    return this.status === undefined ? known : { ...known, status: this.status }
   }
 }
 

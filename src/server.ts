@@ -1,6 +1,5 @@
 import { enableCompileCache } from 'node:module'
 import { dirname } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 
 // Before anything of ours is loaded: a second start then finds its code compiled and its types stripped, in half the time.
@@ -17,6 +16,8 @@ const { StartError } = await import('./startup.ts')
 
 // what is in flight ends well within it; a write of a rotated token alone may take longer and is waited for
 const REQUESTS_LIMIT_MS = 15_000
+// how long a balancer has to see in /readyz that we are leaving, before the port closes
+const NOTICE_MS = 1000
 const STOP_LIMIT_MS = 10 * 60_000
 
 async function start(): Promise<void> {
@@ -40,7 +41,10 @@ async function start(): Promise<void> {
     else log.info({ signal }, 'stopping: no new requests, those in flight finish')
     readiness.stopping()
     stopJobs()
-    await Promise.race([app.close(), delay(REQUESTS_LIMIT_MS, undefined, { ref: false })])
+    await app.lastAnswers(NOTICE_MS, REQUESTS_LIMIT_MS)
+    const closed = app.close()
+    app.server.closeAllConnections() // what is still open has asked nothing: pre-opened or idle sockets
+    await closed
     await services.vault.drain()
     metricsServer.close()
     metricsServer.closeAllConnections()

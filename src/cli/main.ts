@@ -41,6 +41,8 @@ try {
   await program.parseAsync()
 } catch (error) {
   const isOurs = error instanceof ConfigError || error instanceof StartError || error instanceof AppError
-  process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : 'unknown error'}\n`)
+  const isOfNetwork = error instanceof Error && /^E[A-Z]+$/.test(String((error as { code?: unknown }).code))
+  const text = error instanceof Error ? (isOurs || isOfNetwork ? error.message : error.stack) : 'unknown error'
+  process.stderr.write(`${text}\n`)
   process.exit(1)
 }

@@ -26,7 +26,7 @@ export function statement(label: string, text: string): Statement {
 const NOT_PREPARED = new Set(['26000', '42P05'])
 
 // Classes of SQLSTATE that say nothing about our statement: connection, resources, operator intervention, wrong login.
-const UNAVAILABLE = /^(08|53|57|58|28|3D|25006|40001|40P01|55P03)/
+const UNAVAILABLE = /^(08|53|57|58|28|3D|25006|40001|40P01|55000|55P03)/
 
 /** Whether a database error means "cannot say" rather than "refused". A dead backend's error carries no code at all. */
 export function isStoreUnavailable(error: unknown): boolean {

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
 import { constantTimeEqual, sha256 } from '../lib/ids.ts'
 import type { FailureLimit } from './failure-limit.ts'
+import { addressOf } from './http-edge.ts'
 
 /** Who calls the management API. */
 export type Caller = { kind: 'operator' } | { kind: 'tenant_key'; tenantId: string; keyId: string; scopes: string[] }
@@ -53,12 +54,12 @@ export const apiAuth = fp(
     const operatorHashes = options.operatorKeys.map(sha256)
     async function identify(request: FastifyRequest): Promise<Caller> {
       const presented = bearerOf(request)
-      if (!presented) throw options.failureLimit.refuse(request.ip, 'bearer_missing')
+      if (!presented) throw options.failureLimit.refuse(addressOf(request), 'bearer_missing')
       const hash = sha256(presented)
       const isOperator = operatorHashes.map((known) => constantTimeEqual(known, hash)).includes(true)
       if (isOperator) return { kind: 'operator' }
       const key = await options.resolveApiKey(presented)
-      if (!key) throw options.failureLimit.refuse(request.ip, 'bearer_unknown')
+      if (!key) throw options.failureLimit.refuse(addressOf(request), 'bearer_unknown')
       return { kind: 'tenant_key', ...key }
     }
     app.decorateRequest('caller', null)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
+import { jitter, sleep } from '../lib/deadline.ts'
 import { constantTimeEqual, sha256 } from '../lib/ids.ts'
 import { OPERATOR_ID, type SecretBox } from '../secrets/box.ts'
 import { createIdempotencyStore, type IdempotencyStore, type KnownKey } from './idempotency-store.ts'
@@ -18,6 +19,7 @@ interface KeptAnswer {
   body: string
 }
 
+const WAIT_MS = 5000 // within what clients wait for an answer
 const KEY = /^[\x20-\x7e]{1,255}$/
 
 function keyOf({ raw, headers }: FastifyRequest): string | null {
@@ -57,6 +59,16 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
     if (kept.contentType) reply.type(kept.contentType)
     await reply.status(known.status).header('idempotency-replayed', 'true').send(kept.body)
   }
+  /** A twin that is under way is waited for: a client that asks again after a time-out wants its answer, not a conflict. */
+  async function settled(scopeId: string, keyHash: Buffer, requestHash: Buffer): Promise<KnownKey | null> {
+    const endMs = performance.now() + WAIT_MS
+    for (;;) {
+      const known = await store.read(scopeId, keyHash)
+      const isTwin = known !== null && constantTimeEqual(Buffer.from(known.requestHash), requestHash)
+      if (!known || !isTwin || known.status !== null || performance.now() > endMs) return known
+      await sleep(jitter(50, 150))
+    }
+  }
   return {
     /** Takes the key, or answers in place of the handler. */
     async begin(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -69,7 +81,7 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
           request.idempotencyRow = taken
           return
         }
-        const known = await store.read(scopeId, keyHash)
+        const known = await settled(scopeId, keyHash, requestHash)
         if (known) return await replay(known, scopeId, requestHash, reply) // else freed just now: take it
       }
     },

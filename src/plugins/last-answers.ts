@@ -1,17 +1,41 @@
+import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
+import { sleep } from '../lib/deadline.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** From now on every answer closes its connection; resolves once none is owed any more, or after `limitMs`. */
+    lastAnswers: (noticeMs: number, limitMs: number) => Promise<void>
+  }
+}
+
+const LOOK_EVERY_MS = 20
 
 /**
- * Once the service stops, every answer still to be sent closes its connection. Without it a client's keep-alive would hold
- * the process up long after its last request.
+ * The way out. Until everything is answered the service goes on listening, so that a balancer can read in `/readyz` that it
+ * is leaving; a client's keep-alive does not hold it up.
  */
 export const lastAnswers = fp(
   async (app) => {
-    let isClosing = false
+    let isLeaving = false
+    let owed = 0
+    app.server.on('request', (_request, response: ServerResponse) => {
+      owed += 1
+      response.once('close', () => {
+        owed -= 1 // answered, or its client has left
+      })
+    })
     app.addHook('preClose', async () => {
-      isClosing = true
+      isLeaving = true
     })
     app.addHook('onSend', async (_request, reply) => {
-      if (isClosing) reply.header('connection', 'close')
+      if (isLeaving) reply.header('connection', 'close')
+    })
+    app.decorate('lastAnswers', async (noticeMs: number, limitMs: number) => {
+      isLeaving = true
+      const endMs = performance.now() + limitMs
+      await sleep(noticeMs)
+      while (owed > 0 && performance.now() < endMs) await sleep(LOOK_EVERY_MS)
     })
   },
   { name: 'last-answers' },

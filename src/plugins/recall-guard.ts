@@ -12,6 +12,7 @@ import {
 } from '../recall/signature.ts'
 import type { TokenKind } from '../zoom/scopes.ts'
 import type { FailureLimit } from './failure-limit.ts'
+import { addressOf } from './http-edge.ts'
 
 /** A pass as the guard finds it: whose it is, never what it may; that is read in the statement that opens the mint. */
 export interface KnownPass {
@@ -125,7 +126,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
   const rowOf = (secretId: string, { source }: ServingSecrets) => (source === 'tenant' ? secretId : null)
 
   async function refused(request: FastifyRequest, pass: KnownPass, kind: TokenKind, reason: string): Promise<never> {
-    const error = failureLimit.refuse(request.ip, reason)
+    const error = failureLimit.refuse(addressOf(request), reason)
     await ledger.recordRefusal(pass.passId, kind, reason, request.id)
     throw error
   }
@@ -150,7 +151,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const pass = await findPass(presented)
     if (!pass) {
       verify(request, [NOBODYS_SECRET])
-      throw failureLimit.refuse(request.ip, 'pass_unknown')
+      throw failureLimit.refuse(addressOf(request), 'pass_unknown')
     }
     const opened = await tryOpen(request, pass, kind, await verifyFor(request, pass.tenantId))
     if (opened) return opened
@@ -170,7 +171,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
 
   async function tryOpenPlain(request: FastifyRequest, plain: PlainRequest, checked: Checked) {
     const { verdict, serving } = checked
-    if (!verdict.ok) throw failureLimit.refuse(request.ip, verdict.reason)
+    if (!verdict.ok) throw failureLimit.refuse(addressOf(request), verdict.reason)
     const secretId = rowOf(verdict.secretId, serving)
     return await ledger.openPlain({ ...plain, webhookId: verdict.webhookId, secretId, requestId: request.id })
   }
@@ -179,7 +180,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const opened =
       (await tryOpenPlain(request, plain, await verifyFor(request, plain.tenantId))) ??
       (await tryOpenPlain(request, plain, await verifyNow(request, plain.tenantId)))
-    if (!opened) throw failureLimit.refuse(request.ip, 'signature_mismatch')
+    if (!opened) throw failureLimit.refuse(addressOf(request), 'signature_mismatch')
     return opened
   }
 
@@ -189,7 +190,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     if (pass !== undefined) return await openWithPass(request, pass, kind)
     if (plainTenantId !== null && meetingId !== undefined && kind !== 'zak')
       return await openPlain(request, { tenantId: plainTenantId, meetingId, kind })
-    throw failureLimit.refuse(request.ip, 'pass_missing')
+    throw failureLimit.refuse(addressOf(request), 'pass_missing')
   }
 }
 

@@ -50,7 +50,7 @@ export const routeContract = fp(
 /** Answers 405 on every known path for every method it does not take, HEAD included. Call it after all routes. */
 export function refuseOtherMethods(app: FastifyInstance): void {
   for (const [url, methods] of [...app.knownRoutes]) {
-    if (url.includes('*') || url.startsWith('/docs')) continue
+    if (url.includes('*')) continue
     const method = ALL_METHODS.filter((candidate) => !methods.has(candidate))
     if (method.length === 0) continue
     const allow = [...methods].join(', ')

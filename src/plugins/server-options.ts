@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { prepareErrorReply, toProblem } from './error-handler.ts'
+import { clientErrorHandler } from './http-edge.ts'
 import { loggerOptions } from './logging.ts'
 
 const BODY_LIMIT_BYTES = 16 * 1024 // at this size the deepest JSON costs less than a millisecond to refuse
@@ -39,6 +40,7 @@ export function serverOptions(config: Config, logStream?: NodeJS.WritableStream)
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 1000,
     },
+    clientErrorHandler,
     frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
   } as FastifyServerOptions
 }

@@ -52,7 +52,7 @@ interface Person {
 
 export type Completion = ReturnType<typeof createCompletion>
 
-/** Without claims in the token everything hangs on `/users/me`: it is asked patiently, for the old pair is dead already. */
+/** `/users/me` decides who connects, and the old pair is dead already: it is asked patiently. */
 const IDENTIFY_ATTEMPTS = 3
 const IDENTIFY_PAUSE_MS = 500
 
@@ -82,13 +82,18 @@ export function createCompletion(deps: CompletionDeps) {
     throw new AppError('connect_failed', 'Zoom did not accept the code.', { reason: 'code_refused' })
   }
 
-  /** For a token without claims: nothing can be stored until Zoom says whose it is. */
-  async function identify(app: ClientCredentials, accessToken: string): Promise<Person> {
+  async function patiently(accessToken: string): Promise<MeOutcome> {
     let profile: MeOutcome = { outcome: 'unavailable' }
     for (let attempt = 1; attempt <= IDENTIFY_ATTEMPTS && profile.outcome === 'unavailable'; attempt++) {
       if (attempt > 1) await sleep(IDENTIFY_PAUSE_MS)
       profile = await users.me(accessToken)
     }
+    return profile
+  }
+
+  /** For a token without claims: nothing can be stored until Zoom says whose it is. */
+  async function identify(app: ClientCredentials, accessToken: string): Promise<Person> {
+    const profile = await patiently(accessToken)
     if (profile.outcome === 'known') return { zoomUserId: profile.id, zoomAccountId: profile.accountId, profile }
     await oauth.revoke({ ...app, accessToken }) // best effort: nobody could ever use this pair
     if (profile.outcome === 'unavailable') throw zoomUnavailable()
@@ -101,12 +106,13 @@ export function createCompletion(deps: CompletionDeps) {
     const identity = claimed ? { ...claimed, profile: null } : await identify(app, tokens.accessToken)
     const { zoomUserId, zoomAccountId } = identity
     const grant = await vault.admit({ zoomAppId, zoomUserId, zoomAccountId, tokens })
-    const profile = identity.profile ?? (await users.me(tokens.accessToken))
+    const profile = identity.profile ?? (await patiently(tokens.accessToken))
     return { grant, person: { zoomUserId, zoomAccountId, profile } }
   }
 
   /** Tokens say who consented, `/users/me` must not contradict them. */
   async function checkIdentity(grantId: string, { zoomUserId, profile }: Person): Promise<void> {
+    if (profile.outcome === 'unavailable') throw zoomUnavailable() // claims stand in for 4711 alone (contract)
     if (profile.outcome !== 'known') return
     if (profile.id !== zoomUserId) {
       log.error({ grant_id: grantId }, 'a fresh access token and /users/me name different users')

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { AppError, ErrorCode } from '../../errors.ts'
 import { prepareErrorReply, toAppError } from '../../plugins/error-handler.ts'
+import { addressOf } from '../../plugins/http-edge.ts'
 import { createFlowCookies } from './flow-cookie.ts'
 import type { ConnectFlowService, Ended } from './flow-service.ts'
 import { PAGE_CSP } from './page-style.ts'
@@ -86,9 +87,9 @@ export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = asyn
         response: { 302: redirectAnswer, ...pageResponses },
       },
     },
-    async ({ query, ip }, reply) => {
+    async (request, reply) => {
       // GET starts a flow: the link comes by mail. Nothing is granted by it, and the next opening voids it.
-      const { location, flow } = await flows.open(query.session, ip)
+      const { location, flow } = await flows.open(request.query.session, addressOf(request))
       if (flow) reply.header('set-cookie', cookies.set(flow.state, flow.binding))
       return reply.redirect(location, 302)
     },

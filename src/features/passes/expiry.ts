@@ -18,7 +18,7 @@ function checked(expiresAt: Date, nowMs: number): Date {
 /** When a new pass ends: as asked, else 24 h after the bot joins, else in 30 days. @throws invalid_request */
 export function expiryOf(joinAt: Date | null, expiresAt: Date | null, nowMs: number): Date {
   const byDefault = joinAt ? joinAt.getTime() + AFTER_JOIN_MS : nowMs + WITHOUT_JOIN_MS
-  return checked(expiresAt ?? new Date(byDefault), nowMs)
+  return checked(expiresAt ?? new Date(Math.min(byDefault, nowMs + LONGEST_MS)), nowMs)
 }
 
 /**

@@ -13,8 +13,8 @@ import {
 import type { CreatedPass, PassService } from './service.ts'
 import type { Pass } from './store.ts'
 
-// twenty metadata pairs of 500 characters each, of up to four bytes
-const BODY_BYTES = 96 * 1024
+// twenty metadata pairs of 500 characters each, every one written as \uXXXX
+const BODY_BYTES = 160 * 1024
 
 const shape = (pass: Pass) => ({
   id: pass.id,

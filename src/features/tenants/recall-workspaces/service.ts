@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '../../../errors.ts'
 import { type CursorCodec, toPage } from '../../../lib/cursor.ts'
-import { uuidv7 } from '../../../lib/ids.ts'
+import { constantTimeEqual, uuidv7 } from '../../../lib/ids.ts'
 import type { SecretBox } from '../../../secrets/box.ts'
 import type { RecallWorkspace, RecallWorkspaceStore, SealedSecret, SignatureMode } from './store.ts'
 
@@ -104,10 +104,15 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
 
   async function withWarnings(tenantId: string, workspaceId: string) {
     const workspace = await get(tenantId, workspaceId)
-    const shared = await store.countAtOthersAcrossTenants(tenantId, await store.hashesOf(tenantId, workspaceId))
-    if (shared > 0)
+    const hashes = await store.hashesOf(tenantId, workspaceId)
+    // the operator's own secrets serve every tenant that has no workspace
+    const isOperators = environmentHashes.some((known) =>
+      hashes.some((hash) => constantTimeEqual(Buffer.from(known), Buffer.from(hash))),
+    )
+    const isShared = isOperators || (await store.countAtOthersAcrossTenants(tenantId, hashes)) > 0
+    if (isShared)
       deps.log.warn({ tenant_id: tenantId, workspace_id: workspaceId }, 'tenants share a Recall verification secret')
-    return { ...workspace, warnings: shared > 0 ? [SHARED] : [] }
+    return { ...workspace, warnings: isShared ? [SHARED] : [] }
   }
 
   /** A mode whose time is over reads as what it became. */

@@ -1,0 +1,90 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { isIP, type Socket } from 'node:net'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../errors.ts'
+import { uuidv7 } from '../lib/ids.ts'
+import { toProblem } from './error-handler.ts'
+
+const URL_LIMIT_BYTES = 2048 // a pass, a code and a cursor together need a quarter of it
+const HEADER_LINES_LIMIT = 100 // Node drops lines beyond about a thousand in silence
+const ONE_YEAR_SECONDS = 31_536_000
+
+const invalid = (detail: string, status?: number) =>
+  new AppError('invalid_request', detail, status === undefined ? {} : { status })
+
+/**
+ * The address of whoever calls. A trusted proxy's X-Forwarded-For is taken only where it is an address; text of a caller's
+ * choice would end up in the log and split the limits.
+ */
+export function addressOf({ ip, socket }: FastifyRequest): string {
+  return isIP(ip) ? ip : (socket.remoteAddress ?? 'unknown')
+}
+
+/** Refuses what the rest of the service need not think about. @throws invalid_request */
+function checkRequest(request: FastifyRequest): void {
+  const { raw } = request
+  const caller = request.routeOptions.config?.caller
+  // probes of old load balancers speak 1.0; nothing else does, and 1.0 and 0.9 need no Host
+  if (raw.httpVersion !== '1.1' && caller !== 'anyone') throw invalid('Speak HTTP/1.1.')
+  if ((raw.url ?? '').length > URL_LIMIT_BYTES) throw invalid('The URL is longer than 2 KiB.')
+  const names = raw.rawHeaders.filter((_text, index) => index % 2 === 0)
+  if (names.length > HEADER_LINES_LIMIT) throw invalid('More than 100 header lines.', 431)
+  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) throw invalid('More than one Host line.')
+}
+
+/** Decodes strictly: bytes that are no UTF-8 would be stored as something the sender never wrote. */
+function registerJsonParser(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers() // a string body of text/plain would pass for JSON
+  const parse = app.getDefaultJsonParser('error', 'error')
+  const utf8 = new TextDecoder('utf-8', { fatal: true })
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    let text: string
+    try {
+      text = utf8.decode(body as Buffer)
+    } catch {
+      done(invalid('The body is not UTF-8.'))
+      return
+    }
+    parse(request, text, done)
+  })
+}
+
+/** Bounds on every request, strict JSON, HSTS, and errors below the routes that look like all others. */
+export const httpEdge = fp(
+  async (app) => {
+    registerJsonParser(app)
+    app.addHook('onRequest', async (request, reply) => {
+      if (app.config.isHttps) reply.header('strict-transport-security', `max-age=${ONE_YEAR_SECONDS}`)
+      checkRequest(request)
+    })
+    app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+      const { status, headers, body } = bareProblem(417, 'Only Expect: 100-continue is known here.')
+      response.writeHead(status, headers).end(body)
+    })
+  },
+  { name: 'http-edge', dependencies: ['config', 'error-handler'] },
+)
+
+function bareProblem(status: number, detail: string) {
+  const body = JSON.stringify(toProblem(invalid(detail, status), uuidv7()))
+  const headers = {
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    'cache-control': 'no-store',
+    connection: 'close',
+  }
+  return { status, headers, body }
+}
+
+/** Requests that Node's parser refuses, or that never come to an end, before Fastify sees them. */
+export function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400
+  const { headers, body } = bareProblem(status, 'The request could not be read.')
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'))
+}
