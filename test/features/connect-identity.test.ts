@@ -94,11 +94,11 @@ test('another, an unverified or an unreadable address, or none because Zoom fail
   expect(await hosts(t)).toEqual([])
 })
 
-test('without an expected address /users/me may fail: the host is connected with no name', async () => {
+test('while /users/me fails nobody is connected: claims stand in for a missing scope alone', async () => {
   const t = await buildTestApp()
   t.zoom.setFault({ match: { path: ME }, times: -1, action: { type: 'status', status: 500 } })
-  expect(await resultOf(t, {})).toMatchObject({ status: 'connected' })
-  expect(await hosts(t)).toMatchObject([{ zoom_user_id: HOST_ID, email: null }])
+  expect(await resultOf(t, {})).toEqual(failed('zoom_unavailable'))
+  expect(await hosts(t)).toEqual([])
 })
 
 test('reconnecting the same Zoom user keeps the host’s id', async () => {

@@ -59,7 +59,7 @@ test('on https the cookie is Secure and carries the prefix that demands it', asy
   const { opened } = await t.open(await t.connectLink({ external_user_id: 'u' }))
   expect(opened.cookies[0]).toMatchObject({ secure: true, httpOnly: true, sameSite: 'Lax' })
   expect(opened.cookies[0]?.name).toMatch(/^__Secure-latchkey_flow_/)
-  expect(opened.headers['strict-transport-security']).toBeUndefined() // production alone
+  expect(opened.headers['strict-transport-security']).toBe('max-age=31536000')
 })
 
 test('production sends HSTS, keeps open connect closed and takes no return URL over http', async () => {
