@@ -45,6 +45,11 @@ async function expectStoredOnce(host: VaultHost) {
   expect(await holdsLivingPair(t, host)).toBe(true)
 }
 
+async function refreshesCounted(outcome: string): Promise<number> {
+  const text = await replica.metrics.registry.metrics()
+  return Number(new RegExp(`latchkey_refreshes_total\\{outcome="${outcome}"\\} (\\d+)`).exec(text)?.[1] ?? 0)
+}
+
 /** A host whose refresh Zoom has done, its answer held back; the bot waits. */
 async function zoomHasRotated() {
   const host = await newVaultHost(t)
@@ -62,10 +67,12 @@ describe('a rotated pair reaches the database', () => {
   ])('%s', async (_, isDelivered) => {
     const host = await newVaultHost(t)
     await expireAccessToken(t, host)
+    const before = await refreshesCounted('ok')
     const lost = proxy.lose('grant_persist', { isDelivered })
     const answer = mint(host)
     await lost
     expect(await answer).toEqual([200])
+    expect((await refreshesCounted('ok')) - before).toBe(1)
     await expectStoredOnce(host)
   })
 
