@@ -46,8 +46,6 @@ function pausedError({ leaseOwner, leaseLeftSeconds }: GrantRow): AppError | nul
   })
 }
 
-export type Refresher = ReturnType<typeof createRefresher>
-
 /** Gets a living access token: from the row where it lives, else by one refresh over all replicas. */
 export function createRefresher(deps: RefreshDeps) {
   const { store, cipher, breaker, life, credentialsOf, owner, isForeign, monotonicNow } = deps

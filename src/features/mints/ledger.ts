@@ -25,8 +25,6 @@ const BATCH_ROWS = 1000
 const QUEUED_ROWS = 100_000
 const CLOSING_TRIES = 5
 
-export type Ledger = ReturnType<typeof createLedger>
-
 /** Opens a row per mint before its token leaves, and writes outcomes afterwards in batches. */
 export function createLedger({ store, log, countMint, countUnsigned }: LedgerDeps) {
   const queue: Settlement[] = []
