@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import packageJson from '../package.json' with { type: 'json' }
 import type { LoadOrder, LoadResult } from './load.ts'
 import type { ZoomCalls } from './stand-in.ts'
 
@@ -88,11 +89,14 @@ export interface ServiceOptions {
   nodeOptions?: string[]
 }
 
+/** The flags that `npm start` gives to Node: what is measured is what runs. */
+const startFlags = () => new Set(packageJson.scripts.start.match(/--max[a-z-]+=[0-9]+/g) ?? [])
+
 /** `node src/server.ts`, once it is ready. @throws when it ends before */
 export async function startService({ isPinned, env, logFile, nodeOptions = [] }: ServiceOptions): Promise<Measured> {
   const [port, metricsPort] = [await freePort(), await freePort()]
   const log = openSync(logFile, 'a')
-  const child = launch(isPinned, [...nodeOptions, 'src/server.ts'], {
+  const child = launch(isPinned, [...startFlags(), ...nodeOptions, 'src/server.ts'], {
     env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), METRICS_PORT: String(metricsPort), ...env },
     stdio: ['ignore', log, log],
   })
