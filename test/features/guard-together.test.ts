@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { buildTestApp } from '../helpers/app.ts'
+
+const MEETING = '85996249517'
+
+test('requests that are opened by one statement keep to themselves: each its pass, its turn, its refusal', async () => {
+  const t = await buildTestApp()
+  await t.connectHost('user-1', 'host@example.com')
+  const make = (kinds = ['join', 'obf']) =>
+    t.createPass({ meeting: MEETING, host: { external_user_id: 'user-1' }, kinds })
+  const [good, revoked, joinOnly, other] = await Promise.all([make(), make(), make(['join']), make()])
+  const first = await Promise.all([good, revoked, joinOnly, other].map((pass) => t.bot(pass.join_token_url)))
+  expect(first.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200])
+  await t.api('DELETE', `/v1/passes/${revoked.id}`)
+
+  const answers = await Promise.all([
+    ...Array.from({ length: 8 }, () => t.bot(good.join_token_url)),
+    t.bot(revoked.join_token_url),
+    t.bot(joinOnly.join_token_url.replace('join-token', 'obf-token')),
+    t.bot(good.join_token_url, { id: 'msg_shared' }),
+    t.bot(good.obf_token_url, { id: 'msg_shared' }),
+  ])
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([...Array(8).fill(200), 401, 403, 200, 200])
+  const clash = await Promise.all([
+    t.bot(good.join_token_url, { id: 'msg_clash' }),
+    t.bot(other.join_token_url, { id: 'msg_clash' }),
+  ])
+  expect(clash.map(({ statusCode }) => statusCode).sort()).toEqual([200, 403])
+  const { windowMints } = await t.app.prisma.pass.findUniqueOrThrow({ where: { id: good.id } })
+  expect(windowMints).toBe(1 + 8 + 2 + 1)
+})
