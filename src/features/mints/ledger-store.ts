@@ -1,6 +1,6 @@
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import { OPEN, OPEN_PLAIN } from './open-statements.ts'
+import { OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
 
 /** A host or organization as a mint needs it. */
 export interface Source {
@@ -49,7 +49,7 @@ export interface OpenRequest {
 
 // few enough to leave connections for everything else, and a batch small enough to answer in milliseconds
 const OPENS_AT_ONCE = 3
-const OPENS_PER_STATEMENT = 64
+const OPENS_PER_STATEMENT = Math.max(...OPEN_STATEMENTS.map(({ size }) => size))
 
 const MAX_INT4 = 2 ** 31 - 1
 
@@ -75,21 +75,21 @@ const REFUSED = statement(
 
 const PURGE_SEEN = statement('seen_purge', `DELETE FROM seen_webhook_ids WHERE seen_at < now() - $1 * interval '1 s'`)
 
+const valuesOf = (request: OpenRequest | undefined) => {
+  if (!request) return [null, null, null, null, null, null]
+  const { passId, kind, webhookId, secretId, mintId, requestId } = request
+  return [passId, kind, webhookId, secretId, mintId, requestId]
+}
+
 export type LedgerStore = ReturnType<typeof createLedgerStore>
 
 /** Writes `mints` and `seen_webhook_ids`, and in the same statement the counters of the pass (ADR 0007). */
 export function createLedgerStore(sql: Sql) {
   async function openAll(requests: OpenRequest[]): Promise<(OpenedRow | null)[]> {
-    const column = <Key extends keyof OpenRequest>(key: Key) => requests.map((request) => request[key])
-    const values = [
-      column('passId'),
-      column('kind'),
-      column('webhookId'),
-      column('secretId'),
-      column('mintId'),
-      column('requestId'),
-    ]
-    const rows = await sql.rows<OpenedRow & { mintId: string }>(OPEN, values)
+    const chosen = OPEN_STATEMENTS.find(({ size }) => size >= requests.length)
+    if (!chosen) throw new Error('more mints than one statement opens')
+    const values = Array.from({ length: chosen.size }, (_, index) => valuesOf(requests[index])).flat()
+    const rows = await sql.rows<OpenedRow & { mintId: string }>(chosen.statement, values)
     const byMint = new Map(rows.map(({ mintId, ...row }) => [mintId, row]))
     return requests.map(({ mintId }) => byMint.get(mintId) ?? null)
   }
