@@ -49,6 +49,8 @@ export interface OpenRequest {
 
 // few enough to leave connections for everything else, and a batch small enough to answer in milliseconds
 const OPENS_AT_ONCE = 3
+const OPENS_WAITING = 5000
+const OPEN_WAIT_MS = 2000 // what is left of a bot's patience after it would not be enough for Zoom
 const OPENS_PER_STATEMENT = Math.max(...OPEN_STATEMENTS.map(({ size }) => size))
 
 const MAX_INT4 = 2 ** 31 - 1
@@ -93,7 +95,13 @@ export function createLedgerStore(sql: Sql) {
     const byMint = new Map(rows.map(({ mintId, ...row }) => [mintId, row]))
     return requests.map(({ mintId }) => byMint.get(mintId) ?? null)
   }
-  const batcher = createBatcher({ run: openAll, maxBatch: OPENS_PER_STATEMENT, maxAtOnce: OPENS_AT_ONCE })
+  const batcher = createBatcher({
+    run: openAll,
+    maxBatch: OPENS_PER_STATEMENT,
+    maxAtOnce: OPENS_AT_ONCE,
+    maxWaiting: OPENS_WAITING,
+    maxWaitMs: OPEN_WAIT_MS,
+  })
   return {
     /** Null where the pass or the secret was revoked in between. Requests that come in together share a statement. */
     open: (request: OpenRequest): Promise<OpenedRow | null> => batcher.add(request),

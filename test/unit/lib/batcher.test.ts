@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { createBatcher } from '../../../src/lib/batcher.ts'
 
+const UNBOUND = { maxWaiting: 1000, maxWaitMs: 60_000 }
+
 test('what comes in together runs as one batch, and each caller gets its own result', async () => {
   const batches: number[][] = []
   const batcher = createBatcher({
@@ -10,6 +12,7 @@ test('what comes in together runs as one batch, and each caller gets its own res
     },
     maxBatch: 10,
     maxAtOnce: 1,
+    ...UNBOUND,
   })
   expect(await Promise.all([1, 2, 3].map(batcher.add))).toEqual([2, 4, 6])
   expect(batches).toEqual([[1, 2, 3]])
@@ -30,6 +33,7 @@ test('no batch is larger than allowed, and no more run at once than allowed', as
     },
     maxBatch: 4,
     maxAtOnce: 2,
+    ...UNBOUND,
   })
   const items = Array.from({ length: 21 }, (_, index) => index)
   expect(await Promise.all(items.map(batcher.add))).toEqual(items)
@@ -46,9 +50,40 @@ test('a batch that fails fails its own callers, and the next one runs', async ()
     },
     maxBatch: 10,
     maxAtOnce: 1,
+    ...UNBOUND,
   })
   const failed = await Promise.allSettled([batcher.add('a'), batcher.add('b')])
   expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   isBroken = false
   expect(await batcher.add('c')).toBe('c')
+})
+
+/** One batch under way until `release`, and what was run so far. */
+function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const ran: string[] = []
+  const run = async (items: string[]) => {
+    ran.push(...items)
+    await promise
+    return items
+  }
+  return { batcher: createBatcher({ run, maxBatch: 1, maxAtOnce: 1, ...bounds }), ran, release: resolve }
+}
+
+test('beyond the bound the next is refused at once, as busy', async () => {
+  const { batcher, release } = heldBatcher({ maxWaiting: 2, maxWaitMs: 60_000 })
+  const first = batcher.add('first')
+  await new Promise(setImmediate)
+  const waiting = [batcher.add('second'), batcher.add('third')]
+  await expect(batcher.add('fourth')).rejects.toMatchObject({ code: 'busy' })
+  release()
+  expect(await Promise.all([first, ...waiting])).toEqual(['first', 'second', 'third'])
+})
+
+test('what has waited too long is refused and never run: nobody waits for it any more', async () => {
+  const { batcher, ran, release } = heldBatcher({ maxWaiting: 10, maxWaitMs: -1 })
+  // a wait of less than nothing is over as soon as it has begun, so the first is refused already
+  await expect(batcher.add('late')).rejects.toMatchObject({ code: 'busy' })
+  release()
+  expect(ran).toEqual([])
 })
