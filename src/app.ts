@@ -121,7 +121,11 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
   await registerPlugins(app, env)
   const metrics = createMetrics(() => app.pools)
   const services = createServices(app, { metrics, dispatcher, now })
-  const readiness = createReadiness({ sql: app.sql, installation: services.installation })
+  const readiness = createReadiness({
+    sql: app.sql,
+    installation: services.installation,
+    lineage: services.lineage,
+  })
   await registerScopes(app, services, readiness, now)
   refuseOtherMethods(app)
   // in this order on the way down: outcomes are written, then Zoom and the pools are let go

@@ -1,11 +1,8 @@
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
-import { createAppBreaker } from './grants/app-breaker.ts'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
-import { createGrantCipher } from './grants/cipher.ts'
-import { createGrantStore } from './grants/store.ts'
-import { createGrantVault } from './grants/vault.ts'
+import { createGrants } from './grants/compose.ts'
 import { createCursorCodec } from './lib/cursor.ts'
 import { uuidv7 } from './lib/ids.ts'
 import { createLocalKeyring } from './lib/sealing.ts'
@@ -44,26 +41,24 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  // over the reserved connections: storing a rotation must not queue behind requests for its data key
-  const grantBox = createSecretBox({ sql: reserveSql, keyring })
-  const monotonicNow = () => performance.now()
-  const vault = createGrantVault({
-    store: createGrantStore({ sql, reserve: reserveSql }),
-    cipher: createGrantCipher(grantBox),
+  const { vault, lineage } = createGrants({
+    sql,
+    reserve: reserveSql,
+    box: createSecretBox({ sql: reserveSql, keyring }),
     oauth: upstreams.oauth,
-    breaker: createAppBreaker(monotonicNow),
     credentialsOf,
-    destroyKeys: grantBox.destroy,
     owner: `${hostname()}/${process.pid}/${uuidv7()}`,
     isForeign: installation.isForeign,
     refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
-    countRefresh: metrics.countRefresh,
-    monotonicNow,
+    metrics: metrics.grants,
+    monotonicNow: () => performance.now(),
+    random: Math.random,
     log,
   })
   return {
     ...upstreams,
     installation,
+    lineage,
     vault,
     box: createSecretBox({ sql, keyring }),
     cursors: createCursorCodec(keyring.derive('latchkey/cursor')),

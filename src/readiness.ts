@@ -1,3 +1,4 @@
+import type { Lineage } from './grants/lineage.ts'
 import type { Sql } from './lib/sql.ts'
 import { MIGRATIONS_DIR } from './migrations/directory.ts'
 import { pendingMigrations } from './migrations/pending.ts'
@@ -6,7 +7,15 @@ import type { Installation } from './startup.ts'
 export type Readiness = ReturnType<typeof createReadiness>
 
 /** Whether this replica should be sent requests, and the one word why not. */
-export function createReadiness({ sql, installation }: { sql: Sql; installation: Installation }) {
+export function createReadiness({
+  sql,
+  installation,
+  lineage,
+}: {
+  sql: Sql
+  installation: Installation
+  lineage: Pick<Lineage, 'check'>
+}) {
   let isStopping = false
   let isMigrated = false
 
@@ -30,6 +39,7 @@ export function createReadiness({ sql, installation }: { sql: Sql; installation:
         if (!isMigrated) await migrations()
         if (!isMigrated) return 'migrations_pending'
         await installation.refresh()
+        await lineage.check()
       } catch {
         return 'database_unreachable' // it may answer, but not to us: whoever reads this word looks there
       }

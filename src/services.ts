@@ -98,7 +98,17 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
   const { zoomApps, tenants, hosts, organizations } = operator
   const { vault, oauth, users, box, installation } = foundation
   const store = createConnectStore(prisma)
-  const completion = createCompletion({ store, zoomApps, vault, hosts, organizations, oauth, users, log })
+  const completion = createCompletion({
+    store,
+    zoomApps,
+    vault,
+    hosts,
+    organizations,
+    oauth,
+    users,
+    log,
+    monotonicNow: () => performance.now(),
+  })
   return {
     connectSessions: createConnectSessionService({
       store,

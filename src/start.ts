@@ -61,6 +61,7 @@ export async function prepare({
 }): Promise<void> {
   await reached(app, () => settleMigrations(app, readiness))
   await services.installation.check()
+  await services.lineage.check()
   await services.zoomApps.ensureEnvironmentApp()
   if (app.config.PLAIN_CALLBACK_URLS && (await services.recallWorkspaces.findPlainConflicts()) > 0)
     throw new StartError(

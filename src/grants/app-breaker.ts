@@ -10,6 +10,7 @@ export interface AppBreaker {
   trip(zoomAppId: string): boolean
   /** Zoom answered the app again. True if it was paused before. */
   recover(zoomAppId: string): boolean
+  openCount(): number
 }
 
 export const appMisconfigured = () =>
@@ -37,5 +38,6 @@ export function createAppBreaker(monotonicNow: () => number): AppBreaker {
       return isFirst
     },
     recover: (zoomAppId) => probeAt.delete(zoomAppId),
+    openCount: () => probeAt.size,
   }
 }

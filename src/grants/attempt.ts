@@ -2,13 +2,17 @@ import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../errors.ts'
 import { claimsOf, type RefreshOutcome as RefreshResult, type ZoomOAuth } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
-import { type AppBreaker, appMisconfigured } from './app-breaker.ts'
+import { appMisconfigured } from './app-breaker.ts'
+import type { Breakers } from './breakers.ts'
 import type { GrantCipher } from './cipher.ts'
 import type { LifeRules } from './life.ts'
+import type { Lineage } from './lineage.ts'
+import type { CountedOutcome, GrantMetrics } from './metrics.ts'
 import type { GrantStore, Lease, SealedPair } from './store.ts'
 import { untilStored } from './until-stored.ts'
+import type { Watermarks } from './watermarks.ts'
 
-export type CountedOutcome = 'ok' | 'sibling_won' | 'ambiguous' | 'retryable' | 'rejected' | 'lost'
+type Rejected = RefreshResult & { outcome: 'rejected' }
 
 export interface ZoomAppCredentials {
   clientId: string
@@ -20,14 +24,18 @@ export interface AttemptDeps {
   store: GrantStore
   cipher: GrantCipher
   oauth: Pick<ZoomOAuth, 'refresh' | 'revoke'>
-  breaker: AppBreaker
+  breakers: Breakers
   life: Pick<LifeRules, 'noteIssued'>
+  watermarks: Watermarks
+  lineage: Pick<Lineage, 'isEarlier'>
   log: FastifyBaseLogger
-  countRefresh: (outcome: CountedOutcome) => void
+  metrics: GrantMetrics
   monotonicNow: () => number
 }
 
 export interface Attempt {
+  /** Of its row in `refresh_attempts`. */
+  id: string
   grantId: string
   zoomAppId: string
   credentials: ZoomAppCredentials
@@ -56,7 +64,10 @@ const unavailable = (reason: string) =>
   new AppError('zoom_unavailable', 'Zoom did not renew the access token; try again.', { reason, retryAfterSeconds: 5 })
 
 /** What proves that Zoom took the app's credentials. A 429 or a 5xx may come before Zoom looks at them. */
-const PROVES_APP = ['rotated', 'rejected', 'blocked']
+const PROVES_APP: RefreshResult['outcome'][] = ['rotated', 'rejected', 'blocked']
+/** Reasons of Zoom's that are also ours; any other is a refusal without a cause. */
+const NAMED = ['superseded', 'user_removed', 'scopes_changed']
+const FAILURES: RefreshResult['outcome'][] = ['not_sent', 'server_error', 'ambiguous']
 
 /**
  * Whether the new access token is another user's than the refresh token it was given for. Both are Zoom's JWTs; where either
@@ -69,7 +80,17 @@ function isOfAnotherUser(refreshToken: string, { accessToken }: TokenSet): boole
 
 /** Spends the refresh token under a lease, once, and brings what Zoom said into the database. */
 export function createAttempt(deps: AttemptDeps) {
-  const { store, cipher, oauth, breaker, life, log, countRefresh, monotonicNow } = deps
+  const { store, cipher, oauth, breakers, life, watermarks, lineage, log, metrics, monotonicNow } = deps
+
+  /** One line and one count for every attempt: with `outcome` ok, the only record outside the database of what was spent. */
+  function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome): void {
+    const durationMs = Math.round(monotonicNow() - acquiredAtMs)
+    metrics.countRefresh(outcome, durationMs)
+    log.info(
+      { grant_id: grantId, attempt_id: id, gen: Number(lease.gen), outcome, duration_ms: durationMs },
+      'a refresh ended',
+    )
+  }
 
   /** PERSIST of rotation.md: by generation, and read back where the answer of the database is unclear. */
   async function persist(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
@@ -78,75 +99,94 @@ export function createAttempt(deps: AttemptDeps) {
     const gen = lease.gen + 1n
     const sealed = await untilStored(log, grantId, () => cipher.sealPair(grantId, gen, tokens))
     const pair = { ...sealed, expiresInSeconds }
-    const isStored = await untilStored(log, grantId, () => storePair(attempt, pair, tokens))
-    return isStored ? { accessToken, gen, lifeSeconds: expiresInSeconds } : null
+    const storedAtSeconds = await untilStored(log, grantId, () => storePair(attempt, pair, tokens))
+    if (storedAtSeconds === null) return null
+    watermarks.note(grantId, { gen, storedAtSeconds })
+    watermarks.keep(grantId, gen, pair)
+    return { accessToken, gen, lifeSeconds: expiresInSeconds }
   }
 
-  /** False where the generation has moved: what is stored counts, and is never overwritten. */
-  async function storePair(attempt: Attempt, pair: SealedPair, tokens: TokenSet): Promise<boolean> {
+  /** When it was stored; null where the generation has moved: what is stored counts, and is never overwritten. */
+  async function storePair(attempt: Attempt, pair: SealedPair, tokens: TokenSet): Promise<number | null> {
     const { grantId, lease, credentials } = attempt
-    if (await store.persist(grantId, lease, pair, tokens.scopes)) return true
+    const storedAtSeconds = await store.persist(grantId, lease, pair, tokens.scopes)
+    if (storedAtSeconds !== null) return storedAtSeconds
     const row = await store.stored(grantId)
     // an earlier try's COMMIT may have succeeded although its answer was lost: the same ciphertext in the row proves it
-    if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return true
+    if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return row.storedAtSeconds
     const isLetGo = !row || (row.status === 'disconnected' && !row.isKeptAtZoom)
     if (isLetGo) await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
-    return false
+    return null
   }
 
-  async function rejected(attempt: Attempt, result: RefreshResult & { outcome: 'rejected' }): Promise<null> {
+  /** Why Zoom takes this refresh token no more. A bare refusal is what a rotation that was lost on our way also looks like. */
+  async function reasonOf({ grantId, lease }: Attempt, { reason, bare }: Rejected): Promise<string> {
+    if (bare && (lease.recovering || lease.hadTwin)) return 'rotation_lost'
+    if (reason === 'invalid_grant' && lease.pairAgeSeconds > REFRESH_TOKEN_LIFE_SECONDS) return 'expired'
+    if (bare && (await untilStored(log, grantId, () => lineage.isEarlier(grantId)))) return 'restored_backup'
+    return NAMED.includes(reason) ? reason : 'rejected_by_zoom'
+  }
+
+  async function rejected(attempt: Attempt, result: Rejected): Promise<null> {
     const { grantId, lease } = attempt
-    const isLost = lease.recovering && result.bare
-    const isExpired = result.reason === 'invalid_grant' && lease.pairAgeSeconds > REFRESH_TOKEN_LIFE_SECONDS
-    const clean = { superseded: 'superseded', user_removed: 'user_removed', scopes_changed: 'scopes_changed' } as const
-    const named = result.reason in clean ? clean[result.reason as keyof typeof clean] : 'rejected_by_zoom'
-    const reason = isLost ? 'rotation_lost' : isExpired ? 'expired' : named
-    const outcome = isLost ? 'lost' : 'rejected'
+    const reason = await reasonOf(attempt, result)
+    const outcome = reason === 'rotation_lost' ? 'lost' : 'rejected'
     const isOurs = await untilStored(log, grantId, () => store.verdict(grantId, lease, reason, outcome))
-    countRefresh(isOurs ? outcome : 'sibling_won')
+    report(attempt, isOurs ? outcome : 'sibling_won')
     if (!isOurs) return null // somebody else moved on: what is stored counts, not what this answer says
-    log.warn(
-      { grant_id: grantId, reason, pair_age_seconds: Math.round(lease.pairAgeSeconds) },
-      'a grant must reconnect',
-    )
+    metrics.countDeath(reason, lease.pairAgeSeconds)
+    const fields = { grant_id: grantId, reason, pair_age_seconds: Math.round(lease.pairAgeSeconds) }
+    log.warn(fields, 'a grant must reconnect')
     throw new AppError('reconnect_required', 'The host must connect Zoom again.', { reason })
   }
 
   async function paused(attempt: Attempt, seconds: number, error: AppError): Promise<never> {
-    countRefresh('retryable')
+    report(attempt, 'retryable')
     const pause = seconds > 0 ? { seconds, code: error.code } : null
     await store.release(attempt.grantId, attempt.lease, pause)
     throw error
   }
 
   async function appFault(attempt: Attempt): Promise<never> {
-    if (breaker.trip(attempt.zoomAppId))
+    if (breakers.app.trip(attempt.zoomAppId))
       log.error({ zoom_app_id: attempt.zoomAppId }, 'Zoom refuses this Zoom app: check its client id and secret')
     return await paused(attempt, 0, appMisconfigured())
   }
 
   /** Intent and lease stay as they are; whoever comes after the lease finds out. */
-  async function ambiguous({ grantId, lease }: Attempt, why: string): Promise<never> {
-    countRefresh('ambiguous')
-    const fields = { grant_id: grantId, why }
+  async function ambiguous(attempt: Attempt, why: string): Promise<never> {
+    report(attempt, 'ambiguous')
+    const fields = { grant_id: attempt.grantId, why }
     if (ALARMING.includes(why)) log.error(fields, 'Zoom answered a refresh with a pair that cannot be used')
     else log.warn(fields, 'the outcome of a refresh is unknown; a later attempt settles it')
-    await store.noteAmbiguous(grantId, lease)
+    await store.noteAmbiguous(attempt.grantId, attempt.lease)
     throw why === 'timeout' ? timedOut() : unavailable('ambiguous')
   }
 
   async function rotated(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
     life.noteIssued(tokens.expiresInSeconds)
     const fresh = await persist(attempt, tokens)
-    countRefresh(fresh ? 'ok' : 'sibling_won')
+    report(attempt, fresh ? 'ok' : 'sibling_won')
     return fresh
+  }
+
+  /** What an answer, or its absence, says of the app, the grant's next tries and the token endpoint as a whole. */
+  function tellBreakers({ grantId, zoomAppId }: Attempt, { outcome }: RefreshResult): void {
+    if (PROVES_APP.includes(outcome) && breakers.app.recover(zoomAppId))
+      log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
+    if (FAILURES.includes(outcome)) {
+      breakers.grant.noteFailure(grantId)
+      if (breakers.endpoint.noteFailure(grantId))
+        log.error('Zoom’s token endpoint fails for every grant: refreshes are paused, one probe every 2 s')
+    } else if (outcome !== 'refused') {
+      breakers.grant.noteAnswer(grantId)
+      if (breakers.endpoint.noteAnswer()) log.info('Zoom’s token endpoint answers again')
+    }
   }
 
   /** Every answer of the token endpoint and what it does to the row (rotation.md 3.1). Null: read the row again. */
   async function settle(attempt: Attempt, result: RefreshResult): Promise<FreshToken | null> {
-    const { grantId, lease, zoomAppId } = attempt
-    if (PROVES_APP.includes(result.outcome) && breaker.recover(zoomAppId))
-      log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
+    const { grantId, lease } = attempt
     switch (result.outcome) {
       case 'rotated':
         return await rotated(attempt, result.tokens)
@@ -165,7 +205,7 @@ export function createAttempt(deps: AttemptDeps) {
         log.error({ grant_id: grantId, status: result.status }, 'Zoom refused a refresh in a way we do not know')
         return await paused(attempt, 5, unavailable('refused'))
       case 'server_error':
-        countRefresh('retryable')
+        report(attempt, 'retryable')
         await store.shortenLease(grantId, lease)
         throw unavailable('server_error')
       case 'ambiguous':
@@ -194,6 +234,7 @@ export function createAttempt(deps: AttemptDeps) {
       if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) return await unused(attempt)
       const result = await oauth.refresh({ ...credentials, refreshToken, timeoutMs: REFRESH_TIMEOUT_MS })
       if (result.outcome === 'not_sent' && !isLast) continue
+      tellBreakers(attempt, result)
       const isForeign = result.outcome === 'rotated' && isOfAnotherUser(refreshToken, result.tokens)
       return await (isForeign ? ambiguous(attempt, 'another_user') : settle(attempt, result))
     }

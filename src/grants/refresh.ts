@@ -2,7 +2,6 @@ import { AppError, foreignDatabase } from '../errors.ts'
 import { jitter, sleep } from '../lib/deadline.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
-import type { AppBreaker } from './app-breaker.ts'
 import {
   type Attempt,
   type AttemptDeps,
@@ -13,6 +12,7 @@ import {
   type ZoomAppCredentials,
 } from './attempt.ts'
 import type { LifeRules } from './life.ts'
+import type { RestoreGuard } from './restore-guard.ts'
 import type { GrantRow } from './store.ts'
 
 // contract: past this, the next caller is told to come again instead of queueing
@@ -20,8 +20,8 @@ const MAX_WAITERS = 2000
 const FLIGHT_LIMIT_MS = 20_000
 
 export interface RefreshDeps extends AttemptDeps {
-  breaker: AppBreaker
   life: LifeRules
+  restoreGuard: RestoreGuard
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
   /** This process's name in the lease. */
   owner: string
@@ -48,7 +48,7 @@ function pausedError({ leaseOwner, leaseLeftSeconds }: GrantRow): AppError | nul
 
 /** Gets a living access token: from the row where it lives, else by one refresh over all replicas. */
 export function createRefresher(deps: RefreshDeps) {
-  const { store, cipher, breaker, life, credentialsOf, owner, isForeign, monotonicNow } = deps
+  const { store, cipher, breakers, life, restoreGuard, credentialsOf, owner, isForeign, metrics, monotonicNow } = deps
   const reads = createSingleFlight<FreshToken | null>({ maxWaiters: MAX_WAITERS })
   const flights = createSingleFlight<FreshToken>({ maxWaiters: MAX_WAITERS })
   const runAttempt = createAttempt(deps)
@@ -63,6 +63,7 @@ export function createRefresher(deps: RefreshDeps) {
 
   async function readUsable(grantId: string): Promise<GrantRow> {
     const row = await store.read(grantId)
+    if (row && (await restoreGuard.examine(grantId, row))) return await readUsable(grantId)
     if (!row || row.status === 'disconnected') throw disconnected()
     if (row.blockedReason) throw hostBlocked(row.blockedReason)
     if (row.status === 'reconnect_required') throw reconnectRequired(row.statusReason)
@@ -70,25 +71,37 @@ export function createRefresher(deps: RefreshDeps) {
   }
 
   async function takeLease(grantId: string, row: GrantRow): Promise<Attempt | null> {
-    breaker.check(row.zoomAppId)
+    breakers.grant.check(grantId)
+    breakers.endpoint.check()
+    breakers.app.check(row.zoomAppId)
     const credentials = await credentialsOf(row.zoomAppId)
     if (!credentials || credentials.clientSecrets.length === 0)
       throw new AppError('app_misconfigured', 'The secret of this Zoom app is not configured any more.')
     const acquiredAtMs = monotonicNow()
-    const lease = await store.acquire(grantId, row.gen, owner, uuidv7())
-    return lease ? { grantId, zoomAppId: row.zoomAppId, credentials, lease, acquiredAtMs } : null
+    const attemptId = uuidv7()
+    const lease = await store.acquire(grantId, row.gen, owner, attemptId)
+    if (!lease) return null
+    if (lease.isBehindHistory) {
+      await store.release(grantId, lease, null)
+      await restoreGuard.condemn(grantId, lease.gen)
+      return null
+    }
+    return { id: attemptId, grantId, zoomAppId: row.zoomAppId, credentials, lease, acquiredAtMs }
   }
 
   async function getFresh(grantId: string, leastSeconds: number): Promise<FreshToken> {
     const giveUpAtMs = monotonicNow() + FLIGHT_LIMIT_MS
+    let isSiblings = false
     while (monotonicNow() < giveUpAtMs && !isDraining) {
       const row = await readUsable(grantId)
       const living = await storedToken(grantId, row, leastSeconds)
+      if (living && isSiblings) metrics.countAdopted()
       if (living) return living
       if (isForeign()) throw foreignDatabase()
       if (row.leaseLeftSeconds > 0) {
         const paused = pausedError(row)
         if (paused) throw paused
+        isSiblings = true
         await sleep(jitter(100, 400)) // one poller per replica and grant, not one per request
         continue
       }

@@ -8,29 +8,41 @@ export const READ = statement(
   `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
           EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
           COALESCE(EXTRACT(EPOCH FROM t.lease_until - clock_timestamp()), 0)::float8 AS "leaseLeftSeconds",
-          g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
+          EXTRACT(EPOCH FROM t.refreshed_at)::float8 AS "storedAtSeconds", g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
      FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.grant_id = $1`,
 )
 
-/** Takes the lease, writes the intent and opens the attempt in one commit, before any byte is sent; never waits. */
+/**
+ * Takes the lease, writes the intent and opens the attempt in one commit, before any byte is sent; never waits. It also reads
+ * the latest of the history: whether an attempt knows of a later generation than the row (then the row is an old one, put
+ * back), and whether the attempt that brought this pair had a twin that was never answered (its request may have come later).
+ */
 export const ACQUIRE = statement(
   'grant_acquire',
   `WITH o AS (
-     SELECT grant_id, intent_gen FROM grant_tokens
+     SELECT grant_id, gen, intent_gen, lease_seq, refreshed_at FROM grant_tokens
       WHERE grant_id = $1 AND gen = $2 AND status = 'connected'
         AND (lease_until IS NULL OR lease_until < clock_timestamp())
       FOR UPDATE SKIP LOCKED),
+   h AS (
+     SELECT max(a.lease_seq) AS lease_seq,
+            COALESCE(bool_or(a.gen > o.gen AND a.started_at > o.refreshed_at), false) AS is_behind,
+            COALESCE(bool_or(a.gen = o.gen - 1 AND a.outcome = 'ok')
+              AND bool_or(a.gen = o.gen - 1 AND (a.outcome IS NULL OR a.outcome IN ('ambiguous', 'sibling_won'))), false)
+              AS had_twin
+       FROM refresh_attempts a JOIN o ON o.grant_id = a.grant_id WHERE a.lease_seq > o.lease_seq - 20),
    u AS (
      UPDATE grant_tokens t
-        SET lease_until = clock_timestamp() + interval '45 s', lease_seq = t.lease_seq + 1, lease_owner = $3,
-            intent_gen = t.gen, intent_at = clock_timestamp()
-       FROM o WHERE t.grant_id = o.grant_id
-     RETURNING t.gen, t.lease_seq, t.refresh_ct, (o.intent_gen IS NOT NULL) AS recovering,
+        SET lease_until = clock_timestamp() + interval '45 s', lease_seq = GREATEST(t.lease_seq, h.lease_seq) + 1,
+            lease_owner = $3, intent_gen = t.gen, intent_at = clock_timestamp()
+       FROM o, h WHERE t.grant_id = o.grant_id
+     RETURNING t.gen, t.lease_seq, t.refresh_ct, (o.intent_gen IS NOT NULL) AS recovering, h.is_behind, h.had_twin,
                EXTRACT(EPOCH FROM clock_timestamp() - t.refreshed_at)::float8 AS pair_age),
    a AS (
      INSERT INTO refresh_attempts (id, grant_id, gen, lease_seq, recovering, started_at)
      SELECT $4, $1, gen, lease_seq, recovering, clock_timestamp() FROM u)
-   SELECT gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt", recovering, pair_age AS "pairAgeSeconds" FROM u`,
+   SELECT gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt", recovering, is_behind AS "isBehindHistory",
+          had_twin AS "hadTwin", pair_age AS "pairAgeSeconds" FROM u`,
 )
 
 /**
@@ -46,7 +58,7 @@ export const PERSIST = statement(
             status = 'connected', status_reason = NULL,
             lease_until = CASE WHEN lease_seq = $6 THEN NULL ELSE lease_until END
       WHERE grant_id = $1 AND gen = $2 AND status <> 'disconnected'
-     RETURNING gen),
+     RETURNING gen, refreshed_at),
    g AS (
      UPDATE grants SET scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7 ELSE scopes END,
                        blocked_reason = NULLIF(blocked_reason, 'admin_disabled')
@@ -55,13 +67,46 @@ export const PERSIST = statement(
      UPDATE refresh_attempts
         SET ended_at = clock_timestamp(), outcome = CASE WHEN EXISTS (SELECT FROM u) THEN 'ok' ELSE 'sibling_won' END
       WHERE grant_id = $1 AND lease_seq = $6 AND outcome IS NULL)
-   SELECT gen FROM u`,
+   SELECT EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds" FROM u`,
 )
 
-/** What PERSIST finds when it changed nothing. */
+/** What a write of a pair meets, or finds when it changed nothing. */
 export const STORED = statement(
   'grant_stored',
-  `SELECT gen, status, refresh_ct AS "refreshCt", lease_owner AS "leaseOwner" FROM grant_tokens WHERE grant_id = $1`,
+  `SELECT gen, status, refresh_ct AS "refreshCt", access_ct AS "accessCt", lease_owner AS "leaseOwner",
+          consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds",
+          EXTRACT(EPOCH FROM clock_timestamp() - refreshed_at)::float8 AS "pairAgeSeconds"
+     FROM grant_tokens WHERE grant_id = $1`,
+)
+
+/**
+ * The database has lost a rotation that it had confirmed to this process (restored, or failed over to a standby that lagged),
+ * and the pair is still in memory: it goes back under the generation that it was sealed for. A lease on the old pair is void.
+ */
+export const HEAL = statement(
+  'grant_heal',
+  `UPDATE grant_tokens
+      SET gen = $3, refresh_ct = $4, access_ct = $5, access_expires_at = clock_timestamp() + $6 * interval '1 s',
+          refreshed_at = clock_timestamp(), status = 'connected', status_reason = NULL,
+          lease_until = NULL, intent_gen = NULL, intent_at = NULL
+    WHERE grant_id = $1 AND gen = $2 AND gen < $3 AND status <> 'disconnected' RETURNING gen`,
+)
+
+/** The same, where the pair is gone: what the row holds was rotated away. Nothing of it is spent. */
+export const CONDEMN_RESTORED = statement(
+  'grant_condemn_restored',
+  `UPDATE grant_tokens
+      SET status = 'reconnect_required', status_reason = 'restored_backup',
+          lease_until = NULL, intent_gen = NULL, intent_at = NULL
+    WHERE grant_id = $1 AND gen = $2
+      AND (status = 'connected' OR (status = 'reconnect_required' AND status_reason = 'rejected_by_zoom')) RETURNING gen`,
+)
+
+/** The generations that the database knows now, of grants whose later one was seen. */
+export const GENERATIONS = statement(
+  'grant_generations',
+  `SELECT grant_id AS "grantId", gen, status, EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"
+     FROM grant_tokens WHERE grant_id = ANY($1::uuid[])`,
 )
 
 /** Condemns the pair: only with the very lease under which Zoom refused it, and only if nothing moved since. */
@@ -132,7 +177,8 @@ export const FIRST_PAIR = statement(
   'grant_first_pair',
   `INSERT INTO grant_tokens (grant_id, status, gen, refresh_ct, access_ct, access_expires_at, refreshed_at)
    VALUES ($1, 'connected', 1, $2, $3, clock_timestamp() + $4 * interval '1 s', clock_timestamp())
-   ON CONFLICT (grant_id) DO NOTHING RETURNING consent_epoch AS "consentEpoch"`,
+   ON CONFLICT (grant_id) DO NOTHING
+   RETURNING consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
 )
 
 /**
@@ -149,7 +195,8 @@ export const RECONNECT = statement(
             AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN 1 ELSE 0 END),
           consent_reason = CASE WHEN status = 'reconnect_required'
             AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN status_reason ELSE consent_reason END
-    WHERE grant_id = $1 AND gen = $2 RETURNING consent_epoch AS "consentEpoch"`,
+    WHERE grant_id = $1 AND gen = $2
+   RETURNING consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
 )
 
 export const NOTE_PROFILE = statement(
@@ -188,4 +235,12 @@ export const FORGET = statement(
       AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
       AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)
    RETURNING g.id`,
+)
+
+/** For the metrics: a scan, so about once a minute. */
+export const COUNTS = statement(
+  'grant_counts',
+  `SELECT status, status_reason AS reason, count(*)::int AS count,
+          COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(intent_at)), 0)::float8 AS "oldestOpenIntentSeconds"
+     FROM grant_tokens GROUP BY status, status_reason`,
 )

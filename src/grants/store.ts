@@ -1,4 +1,5 @@
 import type { Sql } from '../lib/sql.ts'
+import type { GrantCounts } from './metrics.ts'
 import * as statements from './statements.ts'
 
 /** A grant as the vault reads it before it decides. Lives are seconds left by the database's clock. */
@@ -10,6 +11,8 @@ export interface GrantRow {
   accessLifeSeconds: number | null
   leaseOwner: string | null
   leaseLeftSeconds: number
+  /** When this generation was stored, by the database's clock. */
+  storedAtSeconds: number
   blockedReason: string | null
   zoomAppId: string
 }
@@ -20,6 +23,10 @@ export interface Lease {
   refreshCt: Uint8Array
   /** An earlier attempt on this generation never reported: its outcome is unknown. */
   recovering: boolean
+  /** An attempt in the history knows of a later generation: this row was put back. */
+  isBehindHistory: boolean
+  /** The attempt that brought this pair had another beside it whose outcome nobody saw: it may have reached Zoom later. */
+  hadTwin: boolean
   /** Since the pair was stored. */
   pairAgeSeconds: number
 }
@@ -28,6 +35,26 @@ export interface SealedPair {
   refreshCt: Buffer
   accessCt: Buffer
   expiresInSeconds: number
+}
+
+/** What a write of a pair meets. */
+export interface StoredRow {
+  gen: bigint
+  status: string
+  refreshCt: Uint8Array | null
+  accessCt: Uint8Array | null
+  leaseOwner: string | null
+  /** Let go without being revoked. */
+  isKeptAtZoom: boolean
+  consentEpoch: number
+  storedAtSeconds: number
+  pairAgeSeconds: number
+}
+
+/** A new authorisation that is stored. */
+export interface StoredConsent {
+  consentEpoch: number
+  storedAtSeconds: number
 }
 
 /** Beside `disconnected`: let go without being revoked, so a rotation that comes late is not revoked either. */
@@ -51,20 +78,24 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const [row] = await sql.rows<Raw<Lease>>(statements.ACQUIRE, [grantId, gen, owner, attemptId])
       return row ? { ...row, gen: BigInt(row.gen), leaseSeq: BigInt(row.leaseSeq) } : null
     },
-    persist: (grantId: string, lease: Lease, pair: SealedPair, scopes: string[]) =>
-      changed(reserve, statements.PERSIST, [
-        grantId,
-        lease.gen,
-        pair.refreshCt,
-        pair.accessCt,
-        pair.expiresInSeconds,
-        lease.leaseSeq,
-        scopes,
-      ]),
-    async stored(grantId: string) {
-      type Stored = { gen: string; status: string; refreshCt: Uint8Array | null; leaseOwner: string | null }
-      const [row] = await reserve.rows<Stored>(statements.STORED, [grantId])
+    /** When it was stored; null where the generation has moved. */
+    async persist(grantId: string, lease: Lease, pair: SealedPair, scopes: string[]): Promise<number | null> {
+      const { refreshCt, accessCt, expiresInSeconds } = pair
+      const values = [grantId, lease.gen, refreshCt, accessCt, expiresInSeconds, lease.leaseSeq, scopes]
+      const [row] = await reserve.rows<{ storedAtSeconds: number }>(statements.PERSIST, values)
+      return row?.storedAtSeconds ?? null
+    },
+    async stored(grantId: string): Promise<StoredRow | null> {
+      const [row] = await reserve.rows<Raw<StoredRow>>(statements.STORED, [grantId])
       return row ? { ...row, gen: BigInt(row.gen), isKeptAtZoom: row.leaseOwner === KEPT_AT_ZOOM } : null
+    },
+    heal: (grantId: string, gen: bigint, seenGen: bigint, { refreshCt, accessCt, expiresInSeconds }: SealedPair) =>
+      changed(reserve, statements.HEAL, [grantId, gen, seenGen, refreshCt, accessCt, expiresInSeconds]),
+    condemnRestored: (grantId: string, gen: bigint) => changed(reserve, statements.CONDEMN_RESTORED, [grantId, gen]),
+    async generations(grantIds: string[]) {
+      type Found = { grantId: string; gen: string; status: string; storedAtSeconds: number }
+      const rows = await sql.rows<Found>(statements.GENERATIONS, [grantIds])
+      return rows.map((row) => ({ ...row, gen: BigInt(row.gen) }))
     },
     verdict: (grantId: string, lease: Lease, reason: string, outcome: 'rejected' | 'lost') =>
       changed(reserve, statements.VERDICT, [grantId, lease.gen, lease.leaseSeq, reason, outcome]),
@@ -91,17 +122,22 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       if (!row) throw new Error('the upsert of a grant gave no row')
       return row.id
     },
-    /** The consent epoch; null where the grant has a pair already. */
-    async storeFirstPair(grantId: string, pair: SealedPair): Promise<number | null> {
+    /** Null where the grant has a pair already. */
+    async storeFirstPair(grantId: string, pair: SealedPair): Promise<StoredConsent | null> {
       const values = [grantId, pair.refreshCt, pair.accessCt, pair.expiresInSeconds]
-      const [row] = await reserve.rows<{ consentEpoch: number }>(statements.FIRST_PAIR, values)
-      return row?.consentEpoch ?? null
+      const [row] = await reserve.rows<StoredConsent>(statements.FIRST_PAIR, values)
+      return row ?? null
     },
-    /** The consent epoch; null where the generation has moved. */
-    async reconnect(grantId: string, gen: bigint, pair: SealedPair): Promise<number | null> {
+    /** Null where the generation has moved. */
+    async reconnect(grantId: string, gen: bigint, pair: SealedPair): Promise<StoredConsent | null> {
       const values = [grantId, gen, pair.refreshCt, pair.accessCt, pair.expiresInSeconds]
-      const [row] = await reserve.rows<{ consentEpoch: number }>(statements.RECONNECT, values)
-      return row?.consentEpoch ?? null
+      const [row] = await reserve.rows<StoredConsent>(statements.RECONNECT, values)
+      return row ?? null
+    },
+    async counts(): Promise<GrantCounts> {
+      type Row = { status: string; reason: string | null; count: number; oldestOpenIntentSeconds: number }
+      const byStatus = await sql.rows<Row>(statements.COUNTS, [])
+      return { byStatus, oldestOpenIntentSeconds: Math.max(0, ...byStatus.map((row) => row.oldestOpenIntentSeconds)) }
     },
     noteProfile: (grantId: string, email: string | null, displayName: string | null) =>
       sql.rows(statements.NOTE_PROFILE, [grantId, email, displayName]).then(() => undefined),

@@ -3,12 +3,13 @@ import { AppError, foreignDatabase } from '../errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { AccessTokenRefused } from '../zoom/faults.ts'
+import { claimsOf } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { createLifeRules } from './life.ts'
 import { createTokenMemory, type Remembered, type Seen } from './memory.ts'
 import { createRefresher, type RefreshDeps } from './refresh.ts'
 import { createRefusals } from './refusals.ts'
-import type { SealedPair } from './store.ts'
+import type { SealedPair, StoredRow } from './store.ts'
 import { untilStored } from './until-stored.ts'
 
 /** A grant whose new pair is stored. */
@@ -16,6 +17,18 @@ export interface AdmittedGrant {
   grantId: string
   /** What a host or organization linked through this authorisation is linked under. */
   consentEpoch: number
+  /** A later authorisation of the same user was stored first, and has ended this one: the stored pair is its own. */
+  isOutdated: boolean
+}
+
+/** What a Zoom user gave: the pair, and whose it is. */
+export interface Consent {
+  zoomAppId: string
+  zoomUserId: string
+  zoomAccountId: string | null
+  tokens: TokenSet
+  /** When the code was sent to Zoom for it, on the monotonic clock. */
+  requestedAtMs: number
 }
 
 export interface BorrowOptions {
@@ -28,12 +41,7 @@ export interface BorrowOptions {
 /** What the rest of the service may ask of the vault. A refresh token never comes out of it. */
 export interface GrantVault {
   /** Stores the pair just received from Zoom, before anything may refuse it. Retries until stored. */
-  admit(input: {
-    zoomAppId: string
-    zoomUserId: string
-    zoomAccountId: string | null
-    tokens: TokenSet
-  }): Promise<AdmittedGrant>
+  admit(consent: Consent): Promise<AdmittedGrant>
   /** Keeps what Zoom says of the person: never a key, only shown. */
   noteProfile(grantId: string, profile: { email: string | null; displayName: string | null }): Promise<void>
   /**
@@ -78,7 +86,7 @@ const waitedTooLong = () =>
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
 export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): Promise<void> } {
   const deps = { ...vaultDeps, life: createLifeRules(vaultDeps.refreshMarginSeconds) }
-  const { store, cipher, oauth, credentialsOf, isForeign, life, log, monotonicNow, destroyKeys } = deps
+  const { store, cipher, oauth, credentialsOf, isForeign, watermarks, life, log, monotonicNow, destroyKeys } = deps
   const memory = createTokenMemory(deps)
   const refusals = createRefusals(monotonicNow)
   const refresher = createRefresher(deps)
@@ -151,24 +159,42 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
     throw refusedTwice()
   }
 
-  async function storePair(grantId: string, tokens: TokenSet): Promise<number> {
+  /**
+   * Whether the user authorised twice at once, and the later authorisation, which has killed ours, was stored before ours got
+   * here: storing ours would throw the living pair away. Only a pair stored since we asked can be a later one.
+   */
+  async function isOutdated(grantId: string, row: StoredRow, { tokens, requestedAtMs }: Consent): Promise<boolean> {
+    const isStoredSince = row.pairAgeSeconds * 1000 < monotonicNow() - requestedAtMs
+    if (row.status !== 'connected' || !row.accessCt || !isStoredSince) return false
+    const ours = claimsOf(tokens.accessToken)?.issuedAtSeconds
+    const stored = claimsOf(await cipher.openAccessToken(grantId, row.gen, row.accessCt))?.issuedAtSeconds
+    return typeof ours === 'number' && typeof stored === 'number' && ours < stored
+  }
+
+  async function storePair(grantId: string, consent: Consent): Promise<Omit<AdmittedGrant, 'grantId'>> {
+    const { tokens } = consent
     for (;;) {
       const row = await store.stored(grantId)
+      if (row && (await isOutdated(grantId, row, consent))) return { consentEpoch: row.consentEpoch, isOutdated: true }
       const gen = row?.gen ?? 0n
       const sealed = await cipher.sealPair(grantId, gen + 1n, tokens)
       const pair: SealedPair = { ...sealed, expiresInSeconds: tokens.expiresInSeconds }
-      const epoch = row ? await store.reconnect(grantId, gen, pair) : await store.storeFirstPair(grantId, pair)
-      if (epoch !== null) return epoch
+      const stored = row ? await store.reconnect(grantId, gen, pair) : await store.storeFirstPair(grantId, pair)
+      if (!stored) continue
+      watermarks.note(grantId, { gen: gen + 1n, storedAtSeconds: stored.storedAtSeconds })
+      watermarks.keep(grantId, gen + 1n, pair)
+      return { consentEpoch: stored.consentEpoch, isOutdated: false }
     }
   }
 
-  const admit: GrantVault['admit'] = ({ zoomAppId, zoomUserId, zoomAccountId, tokens }) =>
+  const admit: GrantVault['admit'] = (consent) =>
     untilStored(log, null, async () => {
+      const { zoomAppId, zoomUserId, zoomAccountId, tokens } = consent
       const grantId = await store.admitGrant(uuidv7(), zoomAppId, zoomUserId, zoomAccountId, tokens.scopes)
-      const consentEpoch = await storePair(grantId, tokens)
+      const stored = await storePair(grantId, consent)
       memory.forget(grantId)
       refusals.forget(grantId)
-      return { grantId, consentEpoch }
+      return { grantId, ...stored }
     })
 
   /** For the revocation only: the last living access token, renewed if it must be; null where there is none to be had. */
@@ -186,6 +212,7 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
       if (!row || row.status === 'disconnected') return 'erased'
       if (!(await store.disconnect(grantId, row.gen, { revoke }))) continue // linked or renewed meanwhile: look again
       memory.forget(grantId)
+      watermarks.drop(grantId)
       if (!revoke) return 'erased'
       const credentials = accessToken ? await credentialsOf(row.zoomAppId) : null
       const outcome = accessToken && credentials ? await oauth.revoke({ ...credentials, accessToken }) : null
@@ -208,6 +235,9 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
     async forget(of) {
       for (const grantId of await store.forget(of)) await destroyKeys(grantId)
     },
-    drain: () => refresher.drain(),
+    async drain() {
+      await refresher.drain()
+      watermarks.close()
+    },
   }
 }

@@ -3,6 +3,8 @@ export interface Lru<K, V> {
   set(key: K, value: V): void
   delete(key: K): boolean
   clear(): void
+  /** Oldest first. */
+  entries(): IterableIterator<[K, V]>
   readonly size: number
 }
 
@@ -28,6 +30,7 @@ export function createLru<K, V>(max: number): Lru<K, V> {
     },
     delete: (key) => entries.delete(key),
     clear: () => entries.clear(),
+    entries: () => entries.entries(),
     get size() {
       return entries.size
     },

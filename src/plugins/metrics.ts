@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type pg from 'pg'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { createGrantMetrics } from '../grants/metrics.ts'
 
 /** Seconds. Around what decides: a bot's patience ends at 5 s, a mint that waits for nothing takes tens of milliseconds. */
 const MINT_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5]
@@ -31,12 +32,6 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     buckets: MINT_BUCKETS,
     registers,
   })
-  const refreshes = new Counter({
-    name: 'latchkey_refreshes_total',
-    help: 'Refreshes of grants by outcome: ok, sibling_won, ambiguous, retryable, rejected, lost.',
-    labelNames: ['outcome'] as const,
-    registers,
-  })
   new Gauge({
     name: 'latchkey_database_connections',
     help: 'Database connections by pool and state; waiting counts requests that wait for one.',
@@ -52,12 +47,12 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
   })
   return {
     registry,
+    grants: createGrantMetrics(registry),
     countMint(kind: string, outcome: string, durationMs: number): void {
       mints.inc({ kind, outcome })
       durations.observe({ kind }, durationMs / 1000)
     },
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
-    countRefresh: (outcome: string): void => refreshes.inc({ outcome }),
   }
 }
 

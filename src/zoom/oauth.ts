@@ -160,7 +160,14 @@ function transportErrorOnly(error: unknown): ZoomTransportError {
 }
 
 const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
-const claims = z.object({ uid: identifier, aid: identifier })
+const claims = z.object({ uid: identifier, aid: identifier, iat: z.number().optional().catch(undefined) })
+
+export interface TokenClaims {
+  zoomUserId: string
+  zoomAccountId: string
+  /** Zoom's own clock, in Unix seconds; null where the token does not say. */
+  issuedAtSeconds: number | null
+}
 
 /** Where the browser is sent to give consent. No `scope`: Zoom fixes the scopes in the app. The challenge is always S256. */
 export function authorizeUrl(request: {
@@ -192,15 +199,15 @@ export function pkceChallenge(verifier: string): string {
 }
 
 /**
- * User and account in an access token received directly from Zoom, for apps that may not call `/users/me`. The signature is not
- * checked: TLS to the token endpoint vouches for it. Null when it is no JWT or lacks either claim.
+ * User, account and time of issue in an access token received directly from Zoom, for apps that may not call `/users/me`. The
+ * signature is not checked: TLS to the token endpoint vouches for it. Null when it is no JWT or lacks user or account.
  */
-export function claimsOf(accessToken: string): { zoomUserId: string; zoomAccountId: string } | null {
+export function claimsOf(accessToken: string): TokenClaims | null {
   const [, payload, signature, ...rest] = accessToken.split('.')
   if (!payload || signature === undefined || rest.length > 0) return null
   try {
-    const { uid, aid } = claims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')))
-    return { zoomUserId: uid, zoomAccountId: aid }
+    const { uid, aid, iat } = claims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')))
+    return { zoomUserId: uid, zoomAccountId: aid, issuedAtSeconds: iat ?? null }
   } catch {
     return null
   }

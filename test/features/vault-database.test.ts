@@ -186,6 +186,7 @@ test.each([
       zoomUserId,
       zoomAccountId: 'a',
       tokens,
+      requestedAtMs: performance.now(),
     })
     await lost
     const { grantId } = await admitted

@@ -22,7 +22,7 @@ interface OrganizationLink {
 export interface CompletionDeps {
   store: Pick<ConnectStore, 'spendSession' | 'reviveSession'>
   zoomApps: { credentialsOf: (zoomAppId: string) => Promise<ClientCredentials | null> }
-  vault: Pick<GrantVault, 'admit' | 'noteProfile' | 'releaseIfUnlinked'>
+  vault: Pick<GrantVault, 'admit' | 'noteProfile' | 'releaseIfUnlinked' | 'withAccessToken'>
   hosts: {
     link: (tenantId: string, link: HostLink) => Promise<{ hostId: string; replacedGrantId: string | null }>
     byId: (tenantId: string, hostId: string) => Promise<{ status: string } | null>
@@ -36,6 +36,7 @@ export interface CompletionDeps {
   oauth: Pick<ZoomOAuth, 'exchangeCode' | 'revoke'>
   users: Pick<ZoomUsers, 'me'>
   log: { error: (fields: object, message: string) => void }
+  monotonicNow: () => number
 }
 
 /** What is connected, and as whom the page names it: the e-mail address, or Zoom's user id where that cannot be read. */
@@ -56,6 +57,8 @@ export type Completion = ReturnType<typeof createCompletion>
 const IDENTIFY_ATTEMPTS = 3
 const IDENTIFY_PAUSE_MS = 500
 
+const UNAVAILABLE: MeOutcome = { outcome: 'unavailable' }
+
 /** Verdicts on this flow. Anything else (the store did not answer) says nothing about the grant, which is then left alone. */
 const REFUSALS: readonly ErrorCode[] = [
   'email_mismatch',
@@ -71,7 +74,7 @@ const zoomUnavailable = () => new AppError('zoom_unavailable', 'Zoom did not ans
 
 /** The second half of a flow: from the code to the linked host. The pair is stored before anything may refuse the flow. */
 export function createCompletion(deps: CompletionDeps) {
-  const { store, zoomApps, vault, hosts, organizations, oauth, users, log } = deps
+  const { store, zoomApps, vault, hosts, organizations, oauth, users, log, monotonicNow } = deps
 
   /** @throws app_misconfigured, connect_failed, zoom_unavailable */
   async function exchange(app: ClientCredentials, redirectUri: string, proof: { code: string; codeVerifier: string }) {
@@ -83,7 +86,7 @@ export function createCompletion(deps: CompletionDeps) {
   }
 
   async function patiently(accessToken: string): Promise<MeOutcome> {
-    let profile: MeOutcome = { outcome: 'unavailable' }
+    let profile: MeOutcome = UNAVAILABLE
     for (let attempt = 1; attempt <= IDENTIFY_ATTEMPTS && profile.outcome === 'unavailable'; attempt++) {
       if (attempt > 1) await sleep(IDENTIFY_PAUSE_MS)
       profile = await users.me(accessToken)
@@ -101,12 +104,16 @@ export function createCompletion(deps: CompletionDeps) {
   }
 
   /** The new pair is the only living one from the exchange on: stored at once, whatever is decided about this flow. */
-  async function admit(app: ClientCredentials, zoomAppId: string, tokens: TokenSet) {
+  async function admit(app: ClientCredentials, zoomAppId: string, tokens: TokenSet, requestedAtMs: number) {
     const claimed = claimsOf(tokens.accessToken)
     const identity = claimed ? { ...claimed, profile: null } : await identify(app, tokens.accessToken)
     const { zoomUserId, zoomAccountId } = identity
-    const grant = await vault.admit({ zoomAppId, zoomUserId, zoomAccountId, tokens })
-    const profile = identity.profile ?? (await patiently(tokens.accessToken))
+    const grant = await vault.admit({ zoomAppId, zoomUserId, zoomAccountId, tokens, requestedAtMs })
+    const ask = () =>
+      grant.isOutdated
+        ? vault.withAccessToken(grant.grantId, patiently).catch(() => UNAVAILABLE)
+        : patiently(tokens.accessToken)
+    const profile = identity.profile ?? (await ask())
     return { grant, person: { zoomUserId, zoomAccountId, profile } }
   }
 
@@ -174,8 +181,9 @@ export function createCompletion(deps: CompletionDeps) {
     async complete(flow: ConsumedFlow, proof: { code: string; codeVerifier: string }): Promise<Connected> {
       const app = await zoomApps.credentialsOf(flow.zoomAppId)
       if (!app) throw new AppError('app_misconfigured', 'The Zoom app of this link has no usable secret.')
+      const requestedAtMs = monotonicNow()
       const tokens = await exchange(app, flow.redirectUri, proof)
-      const { grant, person } = await admit(app, flow.zoomAppId, tokens)
+      const { grant, person } = await admit(app, flow.zoomAppId, tokens, requestedAtMs)
       try {
         await checkIdentity(grant.grantId, person)
         if (flow.expectedEmail !== null) checkEmail(flow.expectedEmail, person.profile)

@@ -1,0 +1,53 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Sql } from '../lib/sql.ts'
+import type { SecretBox } from '../secrets/box.ts'
+import { createBreakers } from './breakers.ts'
+import { createGrantCipher } from './cipher.ts'
+import { createLineage } from './lineage.ts'
+import { createRestoreGuard } from './restore-guard.ts'
+import { createGrantStore } from './store.ts'
+import { createGrantVault, type VaultDeps } from './vault.ts'
+import { createWatermarks } from './watermarks.ts'
+
+export interface GrantsOptions
+  extends Pick<
+    VaultDeps,
+    'oauth' | 'credentialsOf' | 'owner' | 'isForeign' | 'refreshMarginSeconds' | 'monotonicNow' | 'metrics'
+  > {
+  sql: Sql
+  /** Connections that requests cannot take. */
+  reserve: Sql
+  /** Over the reserved connections: storing a rotation must not queue behind requests for its data key. */
+  box: SecretBox
+  log: FastifyBaseLogger
+  /** 0 to 1; spreads pauses. */
+  random: () => number
+}
+
+/** The vault with what it stands on. `lineage.check` is for whoever looks now and then whether the database is still the same. */
+export function createGrants(options: GrantsOptions) {
+  const { sql, reserve, box, log, random, monotonicNow, metrics, isForeign } = options
+  const store = createGrantStore({ sql, reserve })
+  const watermarks = createWatermarks(monotonicNow)
+  const restoreGuard = createRestoreGuard({
+    store,
+    watermarks,
+    log,
+    countBackwards: metrics.countBackwards,
+    isForeign,
+  })
+  const lineage = createLineage({ sql, log, onChange: restoreGuard.sweep })
+  const breakers = createBreakers({ monotonicNow, random })
+  metrics.watchBreakers(breakers.open)
+  const vault = createGrantVault({
+    ...options,
+    store,
+    cipher: createGrantCipher(box),
+    destroyKeys: box.destroy,
+    watermarks,
+    restoreGuard,
+    lineage,
+    breakers,
+  })
+  return { vault, lineage, grantStore: store }
+}
