@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
+import { createDoctor } from './grants/doctor.ts'
 import { createCursorCodec } from './lib/cursor.ts'
 import { uuidv7 } from './lib/ids.ts'
 import { createLocalKeyring } from './lib/sealing.ts'
@@ -59,6 +60,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     ...upstreams,
     installation,
     lineage,
+    doctor: createDoctor(sql),
     vault,
     box: createSecretBox({ sql, keyring }),
     cursors: createCursorCodec(keyring.derive('latchkey/cursor')),

@@ -1,12 +1,95 @@
 import { buildApp } from '../app.ts'
+import type { Diagnosis, Patient } from '../grants/doctor.ts'
+import { readRefreshLog } from './refresh-log.ts'
 
-/** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws store_unavailable */
-export async function adopt(env: Record<string, string | undefined>, say: (line: string) => void): Promise<void> {
-  const { app, services } = await buildApp({ env: { ...env, LOG_LEVEL: 'warn' } })
+type Env = Record<string, string | undefined>
+type Say = (line: string) => void
+
+async function withServices<T>(
+  env: Env,
+  work: (built: Awaited<ReturnType<typeof buildApp>>) => Promise<T>,
+): Promise<T> {
+  const built = await buildApp({ env: { ...env, LOG_LEVEL: 'fatal' } })
   try {
-    await services.installation.adopt()
-    say(`The database now belongs to the installation ${app.config.INSTALLATION_ID}.`)
+    return await work(built)
   } finally {
-    await app.close()
+    await built.app.close()
   }
 }
+
+/** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws store_unavailable */
+export async function adopt(env: Env, say: Say): Promise<void> {
+  await withServices(env, async ({ app, services }) => {
+    await services.installation.adopt()
+    say(`The database now belongs to the installation ${app.config.INSTALLATION_ID}.`)
+  })
+}
+
+export interface DoctorOptions {
+  json?: boolean | undefined
+  /** A service log: shows whose pair was rotated after the backup that this database was restored from. */
+  log?: string | undefined
+}
+
+/** Says how the grants are and which hosts must connect again; touches no grant. @throws store_unavailable */
+export async function doctor(env: Env, { json, log }: DoctorOptions, say: Say): Promise<void> {
+  await withServices(env, async ({ services }) => {
+    await services.installation.refresh()
+    await services.lineage.check()
+    const diagnosis = await services.doctor.diagnose()
+    const spent = log === undefined ? null : await services.doctor.findSpent(await readRefreshLog(log))
+    const isForeign = services.installation.isForeign()
+    if (json) say(JSON.stringify({ foreign_database: isForeign, ...asFields(diagnosis), rotated_after_backup: spent }))
+    else for (const line of report(diagnosis, spent, isForeign)) say(line)
+  })
+}
+
+/** After a restore: marks the hosts whose rotation the log tells of and the database has lost. @throws store_unavailable */
+export async function markRestored(env: Env, { log }: { log: string }, say: Say): Promise<void> {
+  await withServices(env, async ({ services }) => {
+    const spent = await readRefreshLog(log)
+    const patients = await services.doctor.findSpent(spent)
+    const marked = await services.doctor.markSpent(spent)
+    say(`The log tells of refreshes of ${spent.length} grants; ${marked} of them are marked restored_backup.`)
+    for (const line of table(patients)) say(line)
+  })
+}
+
+const asFields = ({ databaseChanges, grants, openIntents, toReconnect, doubtful }: Diagnosis) => ({
+  database_changes: databaseChanges,
+  grants,
+  open_intents: openIntents,
+  to_reconnect: toReconnect,
+  doubtful,
+})
+
+function report(diagnosis: Diagnosis, spent: Patient[] | null, isForeign: boolean): string[] {
+  const { databaseChanges, grants, openIntents, toReconnect, doubtful } = diagnosis
+  const counts = grants.map(({ status, reason, count }) => `  ${count} ${status}${reason ? ` (${reason})` : ''}`)
+  const lastChange = databaseChanges.at(-1)
+  return [
+    ...(isForeign
+      ? ['This database was first used by another installation: nothing is refreshed until latchkey grants adopt.']
+      : []),
+    'Grants:',
+    ...(counts.length > 0 ? counts : ['  none']),
+    `Refreshes whose outcome is unknown: ${openIntents}${openIntents > 0 ? '; the next mint of each settles it' : ''}`,
+    lastChange
+      ? `The database was restored, failed over or moved, last noticed ${lastChange}.`
+      : 'The database has not been restored, failed over or moved since it was first used.',
+    ...section('Hosts to reconnect', toReconnect),
+    ...(lastChange ? section('Not renewed since the database changed; their first refresh tells', doubtful) : []),
+    ...(spent ? section('Rotated after the backup, by the log; latchkey grants mark-restored marks them', spent) : []),
+  ]
+}
+
+const section = (title: string, patients: Patient[]) => [
+  `${title}: ${patients.length}`,
+  ...table(patients).map((line) => `  ${line}`),
+]
+
+const table = (patients: Patient[]) =>
+  patients.map(
+    ({ tenant, kind, id, externalUserId, reason }) =>
+      `${tenant}  ${kind} ${id}  ${JSON.stringify(externalUserId)}  ${reason}`,
+  )

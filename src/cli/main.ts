@@ -5,7 +5,7 @@ import { ConfigError } from '../config.ts'
 import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
-import { adopt } from './grants.ts'
+import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
 import { migrate } from './migrate.ts'
 import { printOpenapi } from './openapi.ts'
 
@@ -30,9 +30,19 @@ program
   .command('openapi')
   .description('print the OpenAPI document')
   .action(() => printOpenapi(say))
-program
-  .command('grants')
-  .description('look after the grants of Zoom users')
+const grants = program.command('grants').description('look after the grants of Zoom users')
+grants
+  .command('doctor')
+  .description('say how the grants are and which hosts must connect again; touches no grant')
+  .option('--json', 'for programs')
+  .option('--log <file>', 'a service log ("-": standard input): whose pair was rotated after the restored backup')
+  .action((options: DoctorOptions) => run((env) => doctor(env, options, say)))
+grants
+  .command('mark-restored')
+  .description('after a restore: mark the hosts whose rotation the service log tells of and the database has lost')
+  .requiredOption('--log <file>', 'the service log since the backup was made; "-": standard input')
+  .action((options: { log: string }) => run((env) => markRestored(env, options, say)))
+grants
   .command('adopt')
   .description('take over a database that another installation first used: its tokens are spent from here from now on')
   .action(() => run((env) => adopt(env, say)))

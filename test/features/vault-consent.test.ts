@@ -197,3 +197,30 @@ describe('letting a grant go', () => {
     expect(await grantRow(t, host)).toMatchObject({ status: 'connected', gen: 3 })
   })
 })
+
+/** Zoom's tokens tell their time in whole seconds. */
+async function nextSecond(): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  await expect.poll(() => Math.floor(Date.now() / 1000), { timeout: 3000 }).toBeGreaterThan(now)
+}
+
+test('two authorisations of one user at once: the pair of the later one is kept, whichever arrives last', async () => {
+  const { host, ofA, ofB } = await shared()
+  const exchange = t.zoom.setFault({
+    match: { grant_type: 'authorization_code' },
+    effect: 'before',
+    action: { type: 'hold' },
+  })
+  const earlier = reconnect(ofA, host)
+  await exchange.hit()
+  await nextSecond()
+  await reconnect(ofB, host)
+  const kept = await stored(host)
+  exchange.release()
+  await earlier
+  expect(await stored(host)).toEqual(kept)
+  expect(await Promise.all([mint(ofA), mint(ofB)])).toEqual([[200], [200]])
+  await expireAccessToken(t, host)
+  expect(await Promise.all([mint(ofA), mint(ofB)])).toEqual([[200], [200]])
+  expect(await grantRow(t, host)).toMatchObject({ status: 'connected', isIntentOpen: false })
+})

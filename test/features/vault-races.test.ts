@@ -91,6 +91,35 @@ describe('a replica that has lost its lease', () => {
     expect(await grantRow(t, host)).toMatchObject({ status: 'connected', gen: 2, attempts: ['sibling_won', 'ok'] })
   })
 
+  test.each<[string, number]>([
+    ['a bare invalid_grant', 0],
+    ['4741', 4741],
+  ])(
+    'and whose late request makes Zoom end the whole grant: %s reads rotation_lost, not Zoom’s doing',
+    async (_, code) => {
+      t.zoom.setModes({ familyRevocation: true })
+      const host = await expiredHost()
+      const slow = await hanging(host, 'after')
+      await endLease(t, host)
+      expect(await mintElsewhere(host)).toEqual([200])
+      slow.letGo() // the token was spent by the successor: presented again, it ends the family
+      await slow.answer
+      await expireAccessToken(t, host)
+      // Zoom knows no user by a token of a family that it has ended: the fault cannot name one
+      if (code) t.zoom.setFault({ match: { grant_type: 'refresh_token' }, action: { type: 'zoom_error', code } })
+      expect(await mint(host)).toEqual([404, 'reconnect_required'])
+      expect(await grantRow(t, host)).toMatchObject({ status: 'reconnect_required', reason: 'rotation_lost' })
+      await reconnect(host)
+      await expireAccessToken(t, host)
+      expect(await mint(host)).toEqual([200])
+      // the doubled attempt belongs to the past: what Zoom ends from now on is Zoom's doing
+      t.zoom.revokeGrant(host.email)
+      await expireAccessToken(t, host)
+      expect(await mint(host)).toEqual([404, 'reconnect_required'])
+      expect(await grantRow(t, host)).toMatchObject({ reason: 'rejected_by_zoom' })
+    },
+  )
+
   test('gives no lease back that is not its own', async () => {
     const host = await expiredHost()
     const slow = await hanging(host, 'after')

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { inject } from 'vitest'
 
@@ -42,15 +43,57 @@ export async function createTestDatabase({ empty = false }: TestDatabaseOptions 
   await asAdmin(adminUrl, `CREATE DATABASE "${name}" TEMPLATE "${source}" OWNER "${owner}"`)
   return {
     url: onDatabase(roleUrl, name),
-    drop: () => asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`),
+    drop: async () => void (await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)),
   }
 }
 
-async function asAdmin(connectionString: string, statement: string): Promise<void> {
+/** A copy of a database as it is now, as a backup would hold it: whoever is connected is cut off first. */
+export async function backUp(url: string): Promise<{ url: string; restore(): Promise<void>; drop(): Promise<void> }> {
+  const { adminUrl } = inject('server')
+  const name = databaseOf(url)
+  const backup = `${name}_backup`
+  const owner = decodeURIComponent(new URL(url).username)
+  await alone(adminUrl, name, `CREATE DATABASE "${backup}" TEMPLATE "${name}" OWNER "${owner}"`)
+  return {
+    url: onDatabase(url, backup),
+    /** Puts it in the original's place, under its name. */
+    async restore() {
+      await asAdmin(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`)
+      await alone(adminUrl, backup, `ALTER DATABASE "${backup}" RENAME TO "${name}"`)
+    },
+    drop: async () => void (await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${backup}" WITH (FORCE)`)),
+  }
+}
+
+const databaseOf = (url: string) => new URL(url).pathname.slice(1)
+
+/** Runs a statement that nobody else may be connected for. */
+async function alone(adminUrl: string, name: string, statement: string): Promise<void> {
+  await asAdmin(adminUrl, `ALTER DATABASE "${name}" ALLOW_CONNECTIONS false`)
+  await asAdmin(adminUrl, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+  try {
+    await expectFree(adminUrl, name)
+    await asAdmin(adminUrl, statement)
+  } finally {
+    const still = `SELECT datname FROM pg_database WHERE datname IN ('${name}', '${name.replace(/_backup$/, '')}')`
+    for (const { datname } of await asAdmin(adminUrl, still))
+      await asAdmin(adminUrl, `ALTER DATABASE "${datname}" ALLOW_CONNECTIONS true`)
+  }
+}
+
+async function expectFree(adminUrl: string, name: string): Promise<void> {
+  const count = `SELECT FROM pg_stat_activity WHERE datname = '${name}'`
+  for (let tries = 0; (await asAdmin(adminUrl, count)).length > 0; tries++) {
+    if (tries > 200) throw new Error(`somebody stays connected to ${name}`)
+    await delay(25)
+  }
+}
+
+async function asAdmin(connectionString: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString })
   await client.connect()
   try {
-    await client.query(statement)
+    return (await client.query(statement)).rows
   } finally {
     await client.end()
   }
