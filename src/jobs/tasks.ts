@@ -1,14 +1,22 @@
 import type { Config } from '../config.ts'
 import type { Services } from '../services.ts'
-import type { CleanupTask } from './cleanup.ts'
+import type { Round } from './rounds.ts'
 
-/** What has had its time, and for how long it was kept. */
-export function cleanupTasks(services: Services, config: Config): CleanupTask[] {
+const SECOND_MS = 1000
+
+/** What every replica does by the clock, and how often. */
+export function jobRounds(services: Services, config: Config): Round[] {
+  const { ledger, connectSessions, idempotencyKeys } = services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   return [
-    { name: 'seen_webhook_ids', run: () => services.ledger.purgeSeenAcrossTenants(seenSeconds) },
-    { name: 'connect_sessions', run: () => services.connectSessions.purgeExpiredAcrossTenants() },
-    { name: 'idempotency_keys', run: () => services.idempotencyKeys.purgeExpiredAcrossTenants() },
+    {
+      everyMs: [30 * SECOND_MS, 90 * SECOND_MS],
+      tasks: [
+        { name: 'seen_webhook_ids', run: () => ledger.purgeSeenAcrossTenants(seenSeconds) },
+        { name: 'connect_sessions', run: () => connectSessions.purgeExpiredAcrossTenants() },
+        { name: 'idempotency_keys', run: () => idempotencyKeys.purgeExpiredAcrossTenants() },
+      ],
+    },
   ]
 }
