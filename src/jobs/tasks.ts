@@ -6,10 +6,15 @@ const SECOND_MS = 1000
 
 /** What every replica does by the clock, and how often. */
 export function jobRounds(services: Services, config: Config): Round[] {
-  const { ledger, connectSessions, idempotencyKeys } = services
+  const { passes, ledger, connectSessions, idempotencyKeys } = services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   return [
+    {
+      // on its own clock, which no clean-up holds up: bots come at the full hour whatever else is due
+      everyMs: [30 * SECOND_MS, 60 * SECOND_MS],
+      tasks: [{ name: 'warm_passes', run: (signal) => passes.warmApproachingAcrossTenants(signal) }],
+    },
     {
       everyMs: [30 * SECOND_MS, 90 * SECOND_MS],
       tasks: [
