@@ -42,7 +42,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage } = createGrants({
+  const { vault, lineage, grantUpkeep } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -62,6 +62,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     lineage,
     doctor: createDoctor(sql),
     vault,
+    grantUpkeep,
     box: createSecretBox({ sql, keyring }),
     cursors: createCursorCodec(keyring.derive('latchkey/cursor')),
   }

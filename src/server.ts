@@ -9,8 +9,9 @@ const { buildApp } = await import('./app.ts')
 const { ConfigError } = await import('./config.ts')
 const { AppError } = await import('./errors.ts')
 const { readEnvironment } = await import('./environment.ts')
-const { startCleanup } = await import('./jobs/cleanup.ts')
-const { cleanupTasks } = await import('./jobs/tasks.ts')
+const { startRounds } = await import('./jobs/rounds.ts')
+const { jobRounds } = await import('./jobs/tasks.ts')
+const { sleep } = await import('./lib/deadline.ts')
 const { createMetricsServer } = await import('./plugins/metrics.ts')
 const { StartError } = await import('./startup.ts')
 
@@ -18,6 +19,8 @@ const { StartError } = await import('./startup.ts')
 const REQUESTS_LIMIT_MS = 15_000
 // how long a balancer has to see in /readyz that we are leaving, before the port closes
 const NOTICE_MS = 1000
+// for what a job has just begun; whoever still waits for Zoom or for another replica then is left, and later done again
+const JOBS_LIMIT_MS = 2000
 const STOP_LIMIT_MS = 10 * 60_000
 
 async function start(): Promise<void> {
@@ -28,7 +31,7 @@ async function start(): Promise<void> {
   })
   const { config, log } = app
   const metricsServer = createMetricsServer(metrics)
-  let stopJobs = () => {}
+  let stopJobs = async () => {}
 
   // registered before anything can fail, so that whatever was started is stopped in order
   closeWithGrace({ delay: STOP_LIMIT_MS, logger: false }, async ({ signal, err }) => {
@@ -40,8 +43,9 @@ async function start(): Promise<void> {
     if (err) log.fatal({ err }, 'stopping after an unexpected error')
     else log.info({ signal }, 'stopping: no new requests, those in flight finish')
     readiness.stopping()
-    stopJobs()
+    const jobsEnded = Promise.race([stopJobs(), sleep(JOBS_LIMIT_MS)])
     await app.lastAnswers(NOTICE_MS, REQUESTS_LIMIT_MS)
+    await jobsEnded
     const closed = app.close()
     app.server.closeAllConnections() // what is still open has asked nothing: pre-opened or idle sockets
     await closed
@@ -57,7 +61,17 @@ async function start(): Promise<void> {
   if (!config.isProduction) log.warn({ names }, 'development defaults are in force: not for production')
   await app.listen({ host: config.HOST, port: config.PORT })
   if (config.METRICS_PORT > 0) metricsServer.listen(config.METRICS_PORT, config.HOST)
-  stopJobs = startCleanup({ tasks: cleanupTasks(services, config), log, random: Math.random })
+  const { installation, lineage } = services
+  stopJobs = startRounds({
+    rounds: jobRounds(services, config),
+    lookAtDatabase: async () => {
+      await installation.refresh()
+      await lineage.check()
+    },
+    isForeign: installation.isForeign,
+    log,
+    random: Math.random,
+  })
   log.info({ url: config.PUBLIC_BASE_URL }, 'ready')
 }
 

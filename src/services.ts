@@ -148,6 +148,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     hosts,
     meetings,
     vault,
+    refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
     secretsServing: recallWorkspaces.secretsServing,
     publicBaseUrl: config.PUBLIC_BASE_URL,
     now,

@@ -6,6 +6,7 @@ import { createGrantCipher } from './cipher.ts'
 import { createLineage } from './lineage.ts'
 import { createRestoreGuard } from './restore-guard.ts'
 import { createGrantStore } from './store.ts'
+import { createGrantUpkeep } from './upkeep.ts'
 import { createGrantVault, type VaultDeps } from './vault.ts'
 import { createWatermarks } from './watermarks.ts'
 
@@ -49,5 +50,6 @@ export function createGrants(options: GrantsOptions) {
     lineage,
     breakers,
   })
-  return { vault, lineage, grantStore: store }
+  const grantUpkeep = createGrantUpkeep({ store, vault, isForeign, showGrants: metrics.showGrants })
+  return { vault, lineage, grantUpkeep }
 }

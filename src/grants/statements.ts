@@ -227,6 +227,26 @@ export const DISCONNECT = statement(
    SELECT gen FROM u`,
 )
 
+/** Keeps tokens and is linked by nobody, for longer than any connect flow takes from its consent to its link. */
+export const UNLINKED = statement(
+  'grant_unlinked',
+  `SELECT g.id FROM grants g JOIN grant_tokens t ON t.grant_id = g.id
+    WHERE t.status <> 'disconnected' AND GREATEST(g.connected_at, t.refreshed_at) < now() - interval '15 minutes'
+      AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
+      AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)
+    ORDER BY random() LIMIT $1`,
+)
+
+/** History past its time, but never of the current generation and the one before: verdicts are reached by it. */
+export const PURGE_ATTEMPTS = statement(
+  'grant_purge_attempts',
+  `DELETE FROM refresh_attempts WHERE id = ANY (ARRAY(
+     SELECT a.id FROM refresh_attempts a JOIN grant_tokens t ON t.grant_id = a.grant_id
+      WHERE a.started_at < now() - interval '30 days' AND a.gen < t.gen - 1
+      ORDER BY a.started_at LIMIT $1 FOR UPDATE OF a SKIP LOCKED))
+   RETURNING id`,
+)
+
 /** Rows of an app (or of a tenant's own apps) that nobody links any more: their tokens were erased when the last link went. */
 export const FORGET = statement(
   'grant_forget',

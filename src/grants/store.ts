@@ -145,6 +145,12 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId])
       return row?.isLinked ?? false
     },
+    async unlinked(limit: number): Promise<string[]> {
+      const rows = await sql.rows<{ id: string }>(statements.UNLINKED, [limit])
+      return rows.map(({ id }) => id)
+    },
+    /** How many rows went: fewer than `limit` means that no more are due. */
+    purgeAttempts: (limit: number) => sql.rows(statements.PURGE_ATTEMPTS, [limit]).then((rows) => rows.length),
     /** The ids of the grants that are gone. */
     async forget({ zoomAppId, tenantId }: { zoomAppId?: string; tenantId?: string }): Promise<string[]> {
       const rows = await sql.rows<{ id: string }>(statements.FORGET, [zoomAppId ?? null, tenantId ?? null])

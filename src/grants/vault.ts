@@ -52,6 +52,8 @@ export interface GrantVault {
   withAccessToken<T>(grantId: string, use: (accessToken: string) => Promise<T>, options?: BorrowOptions): Promise<T>
   /** Renews in the background what is close to its end; never throws, never waits. */
   warm(grantId: string): void
+  /** Renews now what has less life left than this, and waits for it; never throws. */
+  freshen(grantId: string, leastSeconds: number): Promise<void>
   /**
    * Where no tenant links the grant any more: revokes it at Zoom, best effort, and erases its tokens.
    * `kept` while somebody links it.
@@ -231,6 +233,11 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
         (error: unknown) => log.info({ err: error, grant_id: grantId }, 'a grant could not be warmed'),
       )
     },
+    freshen: (grantId, leastSeconds) =>
+      refresher.run(grantId, leastSeconds).then(
+        (fresh) => void memory.remember(grantId, fresh),
+        (error: unknown) => log.info({ err: error, grant_id: grantId }, 'a grant could not be warmed'),
+      ),
     releaseIfUnlinked,
     async forget(of) {
       for (const grantId of await store.forget(of)) await destroyKeys(grantId)

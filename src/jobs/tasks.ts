@@ -1,14 +1,37 @@
 import type { Config } from '../config.ts'
 import type { Services } from '../services.ts'
-import type { CleanupTask } from './cleanup.ts'
+import type { Round } from './rounds.ts'
 
-/** What has had its time, and for how long it was kept. */
-export function cleanupTasks(services: Services, config: Config): CleanupTask[] {
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
+
+/** What every replica does by the clock, and how often. */
+export function jobRounds(services: Services, config: Config): Round[] {
+  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep } = services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   return [
-    { name: 'seen_webhook_ids', run: () => services.ledger.purgeSeenAcrossTenants(seenSeconds) },
-    { name: 'connect_sessions', run: () => services.connectSessions.purgeExpiredAcrossTenants() },
-    { name: 'idempotency_keys', run: () => services.idempotencyKeys.purgeExpiredAcrossTenants() },
+    {
+      // on its own clock, which no clean-up holds up: bots come at the full hour whatever else is due
+      everyMs: [30 * SECOND_MS, 60 * SECOND_MS],
+      tasks: [{ name: 'warm_passes', run: (signal) => passes.warmApproachingAcrossTenants(signal) }],
+    },
+    {
+      everyMs: [30 * SECOND_MS, 90 * SECOND_MS],
+      tasks: [
+        { name: 'grant_counts', run: () => grantUpkeep.countAcrossTenants() },
+        { name: 'seen_webhook_ids', run: () => ledger.purgeSeenAcrossTenants(seenSeconds) },
+        { name: 'connect_sessions', run: () => connectSessions.purgeExpiredAcrossTenants() },
+        { name: 'idempotency_keys', run: () => idempotencyKeys.purgeExpiredAcrossTenants() },
+      ],
+    },
+    {
+      // seldom: each reads through all grants, or through a month of history
+      everyMs: [5 * MINUTE_MS, 15 * MINUTE_MS],
+      tasks: [
+        { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
+        { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },
+      ],
+    },
   ]
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { signRecallRequest } from '../../simulator/recall.ts'
 import { buildTestApp, RECALL_SECRET, type TestApp } from '../helpers/app.ts'
 import { type Replica, spawnServer, startReplica } from '../helpers/replica.ts'
@@ -63,6 +63,22 @@ test('SIGTERM: readiness turns, a mint in flight gets its token, its outcome is 
   expect(await ended).toBe(0)
   const rows = (await t.api('GET', `/v1/mints?pass_id=${pass.id}`)).json().data
   expect(rows).toMatchObject([{ outcome: 'minted' }])
+})
+
+test('a replica renews by itself what an announced bot is about to need, and SIGTERM still ends it with 0', async () => {
+  const t = await buildTestApp()
+  const pass = await hostWithPass(t)
+  const sql = (text: string) => t.app.sql.rows<{ gen: string }>({ name: text.slice(0, 20), text }, [])
+  await sql(
+    `UPDATE grant_tokens SET access_expires_at = now() + interval '400 s', refreshed_at = now() - interval '3200 s'`,
+  )
+  await sql(`UPDATE passes SET join_at = now() + interval '300 s'`)
+  const target = await replica(t)
+  await vi.waitFor(async () => expect(await sql('SELECT gen FROM grant_tokens')).toEqual([{ gen: '2' }]), 15_000)
+  expect(t.zoom.refreshes).toBe(1)
+  expect((await bot(target, pass.join_token_url)).status).toBe(200)
+  expect(t.zoom.refreshes).toBe(1)
+  expect(await target.stop('SIGTERM')).toBe(0)
 })
 
 test('an environment with several faults names them all at once, prints no value, and ends with status 1', async () => {

@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
+import { createSemaphore } from '../../lib/semaphore.ts'
 import { parseMeetingReference } from '../../zoom/meeting-id.ts'
 import type { TokenKind } from '../../zoom/scopes.ts'
 import { changedExpiryOf, expiryOf } from './expiry.ts'
@@ -32,7 +33,9 @@ export interface PassDeps {
     ) => Promise<{ externalUserId: string | null; organizationId: string | null } | null>
     map: (tenantId: string, meetingId: string, target: { externalUserId: string }, source: 'api') => Promise<void>
   }
-  vault: Pick<GrantVault, 'warm'>
+  vault: Pick<GrantVault, 'warm' | 'freshen'>
+  /** Below it a mint renews the access token that it is lent. */
+  refreshMarginSeconds: number
   secretsServing: (tenantId: string) => Promise<{ secrets: unknown[] }>
   publicBaseUrl: string
   now: () => number
@@ -61,12 +64,18 @@ export type CreatedPass = CheckedPass & { urls: Partial<Record<TokenKind, string
 
 export type PassService = ReturnType<typeof createPassService>
 
+// few: bots come at the full hour, all at once, and Zoom's token endpoint is asked for what cannot wait too
+const WARMED_AT_ONCE = 4
+// as long as rounds are apart; whoever has not had a turn by then is found again by the next, perhaps another replica's
+const WARMING_LIMIT_MS = 30_000
+
 const KINDS: TokenKind[] = ['join', 'obf', 'zak']
 const unknownPass = () => new AppError('not_found', 'No such pass.')
 
 /** What a bot carries into one meeting. */
 export function createPassService(deps: PassDeps) {
   const { store, cursors, hosts, meetings, vault, publicBaseUrl, now } = deps
+  const warming = createSemaphore(WARMED_AT_ONCE, Number.POSITIVE_INFINITY)
 
   /** The tenant's own id of a named host; one that is not connected yet keeps the name it was given. */
   async function externalUserIdOf(tenantId: string, reference: HostReference): Promise<string> {
@@ -158,6 +167,19 @@ export function createPassService(deps: PassDeps) {
     /** From the next request on, in every replica. @throws not_found */
     async revoke(tenantId: string, passId: string): Promise<void> {
       if (!(await store.revoke(tenantId, passId))) throw unknownPass()
+    },
+    /**
+     * Renews, before bots come, what they would find near its end; of each grant once, whoever shares it. What Zoom refuses is
+     * logged by the vault and harms nobody. @throws store_unavailable
+     */
+    async warmApproachingAcrossTenants(signal: AbortSignal): Promise<void> {
+      const grants = await store.approachingAcrossTenants(deps.refreshMarginSeconds)
+      const renewals = grants.map(({ grantId, leastSeconds }) =>
+        warming.run(async () => {
+          if (!signal.aborted) await vault.freshen(grantId, leastSeconds)
+        }, WARMING_LIMIT_MS),
+      )
+      await Promise.allSettled(renewals)
     },
     /** Whose pass this is, also a revoked or expired one; null for an unknown secret. @throws store_unavailable */
     resolvePass: (secretHash: Buffer): Promise<ResolvedPass | null> => store.resolveSecret(secretHash),

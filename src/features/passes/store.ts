@@ -1,6 +1,7 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
 import type { TokenKind } from '../../zoom/scopes.ts'
+import { APPROACHING, type ApproachingGrant } from './approaching.ts'
 
 export type HostStatus = 'connected' | 'reconnect_required' | 'blocked'
 
@@ -56,6 +57,8 @@ export interface PassStore {
   update(tenantId: string, id: string, change: PassChange): Promise<boolean>
   revoke(tenantId: string, id: string): Promise<boolean>
   resolveSecret(secretHash: Buffer): Promise<ResolvedPass | null>
+  /** Whose access token a bot that is about to come would find near its end, soonest first. */
+  approachingAcrossTenants(refreshMarginSeconds: number): Promise<ApproachingGrant[]>
 }
 
 const PASSES = Prisma.sql`
@@ -79,7 +82,7 @@ const RESOLVE = statement(
      FROM passes WHERE secret_hash = $1`,
 )
 
-/** `sql` runs the one statement that is on the minting path. */
+/** `sql` runs the statement that is on the minting path, and the one that prepares for it. */
 export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
   return {
     async create(tenantId, { secretHash, ...pass }) {
@@ -113,5 +116,6 @@ export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
       const [row] = await sql.rows<ResolvedPass>(RESOLVE, [secretHash])
       return row ?? null
     },
+    approachingAcrossTenants: (refreshMarginSeconds) => sql.rows<ApproachingGrant>(APPROACHING, [refreshMarginSeconds]),
   }
 }
