@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
+import { headerLines } from '../lib/header-lines.ts'
 import { constantTimeEqual, sha256 } from '../lib/ids.ts'
 import type { FailureLimit } from './failure-limit.ts'
 import { addressOf } from './http-edge.ts'
@@ -24,16 +25,16 @@ export interface ApiAuthOptions {
 }
 
 /** The bearer token, from exactly one Authorization header. @see https://www.rfc-editor.org/rfc/rfc6750#section-2.1 */
-function bearerOf({ raw, headers }: FastifyRequest): string | null {
-  const lines = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization')
-  const match = /^bearer +([\x21-\x7e]{1,512})$/i.exec(headers.authorization ?? '')
-  return lines.length === 1 && match?.[1] ? match[1] : null
+function bearerOf({ raw }: FastifyRequest): string | null {
+  const [line = '', ...more] = headerLines(raw.rawHeaders, 'authorization')
+  const match = /^bearer +([\x21-\x7e]{1,512})$/i.exec(line)
+  return more.length === 0 && match?.[1] ? match[1] : null
 }
 
-function headerTenant({ headers }: FastifyRequest): string | undefined {
-  const value = headers['latchkey-tenant']
+function headerTenant({ raw }: FastifyRequest): string | undefined {
+  const [value, ...more] = headerLines(raw.rawHeaders, 'latchkey-tenant')
   if (value === undefined) return undefined
-  if (typeof value === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(value)) return value
+  if (more.length === 0 && /^[A-Za-z0-9-]{1,64}$/.test(value)) return value
   throw new AppError('invalid_request', 'Latchkey-Tenant must be one tenant id or slug.')
 }
 
