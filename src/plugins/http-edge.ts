@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
 import { headerLines } from '../lib/header-lines.ts'
 import { uuidv7 } from '../lib/ids.ts'
-import { toProblem } from './error-handler.ts'
+import { PROBLEM_TYPE, toProblem } from './error-handler.ts'
 
 const URL_LIMIT_BYTES = 2048 // a pass, a code and a cursor together need a quarter of it
 const HEADER_LINES_LIMIT = 100 // Node drops lines beyond about a thousand in silence
@@ -69,7 +69,7 @@ export const httpEdge = fp(
 function bareProblem(status: number, detail: string) {
   const body = JSON.stringify(toProblem(invalid(detail, status), uuidv7()))
   const headers = {
-    'content-type': 'application/problem+json; charset=utf-8',
+    'content-type': PROBLEM_TYPE,
     'content-length': String(Buffer.byteLength(body)),
     'cache-control': 'no-store',
     connection: 'close',
