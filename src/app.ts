@@ -94,8 +94,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
     { prefix: '/v1' },
   )
   await app.register(async function browser(scope) {
-    const { isHttps, isProduction } = app.config
-    await scope.register(connectPageRoutes, { flows, isHttps, isProduction })
+    await scope.register(connectPageRoutes, { flows, isHttps: app.config.isHttps })
   })
   await app.register(
     async function bot(scope) {
