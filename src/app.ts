@@ -45,7 +45,7 @@ export interface AppOptions {
 async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Promise<void> {
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
   await app.register(config, { env })
-  await app.register(sensible)
+  await app.register(sensible) // what answers say to caches; its HTTP errors carry no code, so ours are in errors.ts
   await app.register(errorHandler)
   await app.register(httpEdge)
   await app.register(requestLog)

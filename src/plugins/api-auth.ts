@@ -65,7 +65,8 @@ export const apiAuth = fp(
     }
     app.decorateRequest('caller', null)
     app.decorateRequest('tenantId', '')
-    app.addHook('onRequest', async (request) => {
+    app.addHook('onRequest', async (request, reply) => {
+      reply.cacheControl('no-store') // keys and pass URLs are shown once, hosts have names and addresses
       const needed = request.routeOptions.config.caller
       if (!needed) return // a refused method; it answers 405 by itself
       const caller = await identify(request)
@@ -79,5 +80,5 @@ export const apiAuth = fp(
       request.tenantId = await actFor(caller, request, options)
     })
   },
-  { name: 'api-auth', dependencies: ['error-handler', 'route-contract'] },
+  { name: 'api-auth', dependencies: ['@fastify/sensible', 'error-handler', 'route-contract'] },
 )
