@@ -1,3 +1,4 @@
+import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OPERATOR_KEY, startTestApp, type TestApp } from '../helpers/app.ts'
 import { newKey, newTenantWithKey, outcomeOf, refusalOf } from '../helpers/management.ts'
@@ -102,7 +103,8 @@ describe('every route of the management API', () => {
   test('answers 405 to HEAD and to every method it does not have, before it asks who calls', async () => {
     const failures = await failing(async ({ path, ...route }) => {
       const url = anyPath({ path, ...route })
-      const answers = await Promise.all((['HEAD', 'OPTIONS'] as const).map((method) => t.app.inject({ method, url })))
+      const methods = ['HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'M-SEARCH'] as InjectOptions['method'][]
+      const answers = await Promise.all(methods.map((method = 'GET') => t.app.inject({ method, url })))
       return answers.every(
         ({ statusCode, headers }) => statusCode === 405 && String(headers.allow).includes(route.method),
       )
