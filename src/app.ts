@@ -45,7 +45,7 @@ export interface AppOptions {
 async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Promise<void> {
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
   await app.register(config, { env })
-  await app.register(sensible)
+  await app.register(sensible) // what answers say to caches; its HTTP errors carry no code, so ours are in errors.ts
   await app.register(errorHandler)
   await app.register(httpEdge)
   await app.register(requestLog)
@@ -94,8 +94,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
     { prefix: '/v1' },
   )
   await app.register(async function browser(scope) {
-    const { isHttps, isProduction } = app.config
-    await scope.register(connectPageRoutes, { flows, isHttps, isProduction })
+    await scope.register(connectPageRoutes, { flows, isHttps: app.config.isHttps })
   })
   await app.register(
     async function bot(scope) {

@@ -23,12 +23,15 @@ export function createBatcher<In, Out>({
   maxAtOnce,
   maxWaiting,
   maxWaitMs,
+  now = () => performance.now(),
 }: {
   run: (items: In[]) => Promise<Out[]>
   maxBatch: number
   maxAtOnce: number
   maxWaiting: number
   maxWaitMs: number
+  /** Milliseconds that only ever grow; the wall clock may jump. */
+  now?: () => number
 }): Batcher<In, Out> {
   const waiting: Waiting<In, Out>[] = []
   let running = 0
@@ -37,7 +40,7 @@ export function createBatcher<In, Out>({
   const busy = () => new AppError('busy', 'Too many requests are under way; try again.', { retryAfterSeconds: 1 })
 
   function refuseLate(): void {
-    const oldestMs = performance.now() - maxWaitMs
+    const oldestMs = now() - maxWaitMs
     const firstInTime = waiting.findIndex(({ sinceMs }) => sinceMs >= oldestMs)
     for (const { reject } of waiting.splice(0, firstInTime < 0 ? waiting.length : firstInTime)) reject(busy())
   }
@@ -64,7 +67,7 @@ export function createBatcher<In, Out>({
           reject(busy())
           return
         }
-        waiting.push({ item, resolve, reject, sinceMs: performance.now() })
+        waiting.push({ item, resolve, reject, sinceMs: now() })
         if (isScheduled) return
         isScheduled = true
         // after this turn of the event loop: requests that were read together are opened together

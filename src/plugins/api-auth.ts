@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
+import { headerLines } from '../lib/header-lines.ts'
 import { constantTimeEqual, sha256 } from '../lib/ids.ts'
 import type { FailureLimit } from './failure-limit.ts'
 import { addressOf } from './http-edge.ts'
@@ -24,16 +25,16 @@ export interface ApiAuthOptions {
 }
 
 /** The bearer token, from exactly one Authorization header. @see https://www.rfc-editor.org/rfc/rfc6750#section-2.1 */
-function bearerOf({ raw, headers }: FastifyRequest): string | null {
-  const lines = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization')
-  const match = /^bearer +([\x21-\x7e]{1,512})$/i.exec(headers.authorization ?? '')
-  return lines.length === 1 && match?.[1] ? match[1] : null
+function bearerOf({ raw }: FastifyRequest): string | null {
+  const [line = '', ...more] = headerLines(raw.rawHeaders, 'authorization')
+  const match = /^bearer +([\x21-\x7e]{1,512})$/i.exec(line)
+  return more.length === 0 && match?.[1] ? match[1] : null
 }
 
-function headerTenant({ headers }: FastifyRequest): string | undefined {
-  const value = headers['latchkey-tenant']
+function headerTenant({ raw }: FastifyRequest): string | undefined {
+  const [value, ...more] = headerLines(raw.rawHeaders, 'latchkey-tenant')
   if (value === undefined) return undefined
-  if (typeof value === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(value)) return value
+  if (more.length === 0 && /^[A-Za-z0-9-]{1,64}$/.test(value)) return value
   throw new AppError('invalid_request', 'Latchkey-Tenant must be one tenant id or slug.')
 }
 
@@ -64,7 +65,8 @@ export const apiAuth = fp(
     }
     app.decorateRequest('caller', null)
     app.decorateRequest('tenantId', '')
-    app.addHook('onRequest', async (request) => {
+    app.addHook('onRequest', async (request, reply) => {
+      reply.cacheControl('no-store') // keys and pass URLs are shown once, hosts have names and addresses
       const needed = request.routeOptions.config.caller
       if (!needed) return // a refused method; it answers 405 by itself
       const caller = await identify(request)
@@ -78,5 +80,5 @@ export const apiAuth = fp(
       request.tenantId = await actFor(caller, request, options)
     })
   },
-  { name: 'api-auth', dependencies: ['error-handler', 'route-contract'] },
+  { name: 'api-auth', dependencies: ['@fastify/sensible', 'error-handler', 'route-contract'] },
 )

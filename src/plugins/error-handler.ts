@@ -39,6 +39,8 @@ export function toAppError(error: unknown): AppError {
   return new AppError('internal_error', 'Something went wrong on our side; quote the request id.', { cause: error })
 }
 
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
 /** RFC 9457 body of an error. @see https://www.rfc-editor.org/rfc/rfc9457 */
 export function toProblem(error: AppError, requestId: string) {
   const { status, title } = error.rendering
@@ -64,16 +66,18 @@ export function prepareErrorReply(error: AppError, request: FastifyRequest, repl
   return reply.status(status).header('cache-control', 'no-store')
 }
 
+/** Answers with an error as problem+json. */
+export function sendProblem(error: AppError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const body = JSON.stringify(toProblem(error, request.id))
+  return prepareErrorReply(error, request, reply).type(PROBLEM_TYPE).send(body)
+}
+
 /** problem+json for thrown errors and unknown routes alike; neither repeats the URL. */
 export const errorHandler = fp(
   async (app) => {
-    const send = (error: AppError, request: FastifyRequest, reply: FastifyReply) =>
-      prepareErrorReply(error, request, reply)
-        .type('application/problem+json; charset=utf-8')
-        .send(JSON.stringify(toProblem(error, request.id)))
-    app.setErrorHandler((error, request, reply) => send(toAppError(error), request, reply))
+    app.setErrorHandler((error, request, reply) => sendProblem(toAppError(error), request, reply))
     app.setNotFoundHandler((request, reply) =>
-      send(new AppError('not_found', 'There is nothing here; see /docs for the routes.'), request, reply),
+      sendProblem(new AppError('not_found', 'There is nothing here; see /docs for the routes.'), request, reply),
     )
   },
   { name: 'error-handler' },

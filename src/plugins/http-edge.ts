@@ -3,8 +3,9 @@ import { isIP, type Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
+import { headerLines } from '../lib/header-lines.ts'
 import { uuidv7 } from '../lib/ids.ts'
-import { toProblem } from './error-handler.ts'
+import { PROBLEM_TYPE, toProblem } from './error-handler.ts'
 
 const URL_LIMIT_BYTES = 2048 // a pass, a code and a cursor together need a quarter of it
 const HEADER_LINES_LIMIT = 100 // Node drops lines beyond about a thousand in silence
@@ -28,9 +29,8 @@ function checkRequest(request: FastifyRequest): void {
   // probes of old load balancers speak 1.0; nothing else does, and 1.0 and 0.9 need no Host
   if (raw.httpVersion !== '1.1' && caller !== 'anyone') throw invalid('Speak HTTP/1.1.')
   if ((raw.url ?? '').length > URL_LIMIT_BYTES) throw invalid('The URL is longer than 2 KiB.')
-  const names = raw.rawHeaders.filter((_text, index) => index % 2 === 0)
-  if (names.length > HEADER_LINES_LIMIT) throw invalid('More than 100 header lines.', 431)
-  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) throw invalid('More than one Host line.')
+  if (raw.rawHeaders.length / 2 > HEADER_LINES_LIMIT) throw invalid('More than 100 header lines.', 431)
+  if (headerLines(raw.rawHeaders, 'host').length > 1) throw invalid('More than one Host line.')
 }
 
 /** Decodes strictly: bytes that are no UTF-8 would be stored as something the sender never wrote. */
@@ -69,7 +69,7 @@ export const httpEdge = fp(
 function bareProblem(status: number, detail: string) {
   const body = JSON.stringify(toProblem(invalid(detail, status), uuidv7()))
   const headers = {
-    'content-type': 'application/problem+json; charset=utf-8',
+    'content-type': PROBLEM_TYPE,
     'content-length': String(Buffer.byteLength(body)),
     'cache-control': 'no-store',
     connection: 'close',

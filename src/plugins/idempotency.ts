@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
 import { jitter, sleep } from '../lib/deadline.ts'
+import { headerLines } from '../lib/header-lines.ts'
 import { constantTimeEqual, sha256 } from '../lib/ids.ts'
 import { OPERATOR_ID, type SecretBox } from '../secrets/box.ts'
 import { createIdempotencyStore, type IdempotencyStore, type KnownKey } from './idempotency-store.ts'
@@ -22,11 +23,10 @@ interface KeptAnswer {
 const WAIT_MS = 5000 // within what clients wait for an answer
 const KEY = /^[\x20-\x7e]{1,255}$/
 
-function keyOf({ raw, headers }: FastifyRequest): string | null {
-  const lines = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'idempotency-key')
-  if (lines.length === 0) return null
-  const value = headers['idempotency-key']
-  if (lines.length === 1 && typeof value === 'string' && KEY.test(value)) return value
+function keyOf({ raw }: FastifyRequest): string | null {
+  const [value, ...more] = headerLines(raw.rawHeaders, 'idempotency-key')
+  if (value === undefined) return null
+  if (more.length === 0 && KEY.test(value)) return value
   throw new AppError('invalid_request', 'Idempotency-Key must be one header of 1 to 255 printable characters.')
 }
 

@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http'
 import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
@@ -10,8 +11,6 @@ declare module 'fastify' {
     kind?: 'join' | 'obf' | 'zak'
   }
 }
-
-const ALL_METHODS: HTTPMethods[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT']
 
 function faultsOf({ schema, config }: RouteOptions): string[] {
   const faults: string[] = []
@@ -47,12 +46,16 @@ export const routeContract = fp(
   { name: 'route-contract' },
 )
 
-/** Answers 405 on every known path for every method it does not take, HEAD included. Call it after all routes. */
+/**
+ * Answers 405 on every known path for every method it does not take, HEAD included, and those of WebDAV and the like: a path
+ * that is there is not "not found". Call it after all routes.
+ */
 export function refuseOtherMethods(app: FastifyInstance): void {
+  const unknown = METHODS.filter((method) => !app.supportedMethods.includes(method))
+  for (const method of unknown) app.addHttpMethod(method)
   for (const [url, methods] of [...app.knownRoutes]) {
     if (url.includes('*')) continue
-    const method = ALL_METHODS.filter((candidate) => !methods.has(candidate))
-    if (method.length === 0) continue
+    const method = METHODS.filter((candidate) => !methods.has(candidate))
     const allow = [...methods].join(', ')
     app.route({
       method,

@@ -2,7 +2,7 @@ import { type FastifyReply, type FastifyRequest, type FastifyServerOptions, LogC
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
-import { prepareErrorReply, toProblem } from './error-handler.ts'
+import { sendProblem } from './error-handler.ts'
 import { clientErrorHandler } from './http-edge.ts'
 import { loggerOptions } from './logging.ts'
 
@@ -14,10 +14,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than common load balancers keep t
 
 /** Errors before there is a route, such as a broken percent-encoding: the same body as any other, without the URL. */
 function frameworkErrors(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const error = new AppError('invalid_request', 'The URL could not be read.')
-  prepareErrorReply(error, request, reply)
-    .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(toProblem(error, request.id)))
+  sendProblem(new AppError('invalid_request', 'The URL could not be read.'), request, reply)
 }
 
 /** Fastify as this service needs it: bounded in every direction, and no line of its own that would hold a URL. */

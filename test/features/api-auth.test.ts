@@ -1,3 +1,4 @@
+import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OPERATOR_KEY, startTestApp, type TestApp } from '../helpers/app.ts'
 import { newKey, newTenantWithKey, outcomeOf, refusalOf } from '../helpers/management.ts'
@@ -26,7 +27,7 @@ const anyPath = ({ path }: ApiRoute) => {
   const id = crypto.randomUUID()
   return pathWith(path, { id, key_id: id, workspace_id: id, meeting_id: '111111111' })
 }
-const request = (route: ApiRoute, headers: Record<string, string>) =>
+const request = (route: ApiRoute, headers: Record<string, string | string[]>) =>
   t.app.inject({ method: route.method, url: anyPath(route), headers, ...(route.hasBody ? { payload: {} } : {}) })
 const failing = async (check: (route: ApiRoute) => Promise<boolean>, of = routes) => {
   const failures: string[] = []
@@ -41,7 +42,7 @@ describe('every route of the management API', () => {
 
   test('answers one and the same 401 to whoever presents no living key, wherever else the key is put', async () => {
     const bodies = new Set<string>()
-    const attempts = [
+    const attempts: Record<string, string | string[]>[] = [
       {},
       { authorization: '' },
       { authorization: 'Bearer ' },
@@ -49,6 +50,7 @@ describe('every route of the management API', () => {
       { authorization: `Bearer ${OPERATOR_KEY}x` },
       { authorization: `Bearer ${OPERATOR_KEY.toUpperCase()}` },
       { authorization: `Bearer lk_${'0'.repeat(104)}` },
+      { authorization: [`Bearer ${OPERATOR_KEY}`, `Bearer ${OPERATOR_KEY}`] },
       { 'x-api-key': OPERATOR_KEY },
       { cookie: `authorization=Bearer ${OPERATOR_KEY}` },
     ]
@@ -59,8 +61,18 @@ describe('every route of the management API', () => {
     })
     expect(failures).toEqual([])
     const [route] = routes as [ApiRoute]
-    for (const headers of attempts) bodies.add(JSON.stringify(refusalOf(await request(route, headers as never))))
+    for (const headers of attempts) bodies.add(JSON.stringify(refusalOf(await request(route, headers))))
     expect(bodies.size).toBe(1)
+  })
+
+  test('tells every cache to keep nothing of it, whether it takes the request or refuses it', async () => {
+    const said = async (route: ApiRoute, headers: Record<string, string>) =>
+      (await request(route, headers)).headers['cache-control']
+    const failures = await failing(async (route) => {
+      const taken = await said(route, { authorization: `Bearer ${OPERATOR_KEY}` })
+      return taken === 'no-store' && (await said(route, {})) === 'no-store'
+    })
+    expect(failures).toEqual([])
   })
 
   test('of the operator refuses a tenant’s key, whatever its scopes', async () => {
@@ -91,7 +103,8 @@ describe('every route of the management API', () => {
   test('answers 405 to HEAD and to every method it does not have, before it asks who calls', async () => {
     const failures = await failing(async ({ path, ...route }) => {
       const url = anyPath({ path, ...route })
-      const answers = await Promise.all((['HEAD', 'OPTIONS'] as const).map((method) => t.app.inject({ method, url })))
+      const methods = ['HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'M-SEARCH'] as InjectOptions['method'][]
+      const answers = await Promise.all(methods.map((method = 'GET') => t.app.inject({ method, url })))
       return answers.every(
         ({ statusCode, headers }) => statusCode === 405 && String(headers.allow).includes(route.method),
       )
@@ -115,7 +128,7 @@ describe('whom a key acts for', () => {
         404,
         'not_found',
       ])
-    for (const named of ['a b', '../x', 'ä'])
+    for (const named of ['a b', '../x', 'ä', ['acme-corp', 'acme-corp'] as never])
       expect(outcomeOf(await t.api('GET', '/v1/hosts', { headers: { 'latchkey-tenant': named } }))).toEqual([
         400,
         'invalid_request',

@@ -1,14 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import {
-  callerOf,
-  HOST_SCOPES,
-  newTenantWithKey,
-  outcomeOf,
-  seedGrant,
-  seedHost,
-  unique,
-} from '../helpers/management.ts'
+import { HOST_SCOPES, newTenantWithKey, outcomeOf, seedGrant, seedHost, unique } from '../helpers/management.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 let t: TestApp
@@ -18,10 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => t.stop())
 
-async function newTenant() {
-  const tenant = await newTenantWithKey(t)
-  return { ...tenant, call: callerOf(t, tenant.key) }
-}
+const newTenant = () => newTenantWithKey(t)
 const link = (
   tenantId: string,
   externalUserId: string,

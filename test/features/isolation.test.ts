@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { uuidv7 } from '../../src/lib/ids.ts'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import {
-  callerOf,
-  newTenantWithKey,
-  outcomeOf,
-  refusalOf,
-  seedHost,
-  seedOrganization,
-  unique,
-} from '../helpers/management.ts'
+import { newTenantWithKey, outcomeOf, refusalOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
 import { type ApiRoute, apiRoutes, pathWith } from '../helpers/routes.ts'
 
 let t: TestApp
 let owner: Awaited<ReturnType<typeof newOwner>>
-let stranger: { id: string; key: string }
+let stranger: Awaited<ReturnType<typeof newTenantWithKey>>
 
 beforeAll(async () => {
   t = await startTestApp()
@@ -28,7 +20,7 @@ const newSecret = () => `whsec_${Buffer.from(unique().repeat(3)).toString('base6
 /** A tenant with one object of each kind. */
 async function newOwner() {
   const tenant = await newTenantWithKey(t)
-  const call = callerOf(t, tenant.key)
+  const { call } = tenant
   const host = await seedHost(t, tenant.id, 'alice')
   const organization = await seedOrganization(t, tenant.id, unique())
   const meetingId = '123123123'
@@ -38,7 +30,7 @@ async function newOwner() {
     body: { region: 'us-east-1', verification_secrets: [newSecret()] },
   })
   const keys = (await t.api('GET', `/v1/tenants/${tenant.id}/api-keys`)).json().data
-  return { ...tenant, call, host, organization, meetingId, pass, workspaceId: workspace.json().id, keyId: keys[0].id }
+  return { ...tenant, host, organization, meetingId, pass, workspaceId: workspace.json().id, keyId: keys[0].id }
 }
 
 const BODIES: Record<string, unknown> = {
@@ -96,7 +88,7 @@ test('another tenant’s object answers on every route as one that does not exis
 })
 
 test('another tenant’s id in a body answers as one that does not exist', async () => {
-  const call = callerOf(t, stranger.key)
+  const { call } = stranger
   const bodies = (host: string, organization: string): [Parameters<typeof call>[0], string, unknown][] => [
     ['PUT', '/v1/meetings/111111111', { host_id: host }],
     ['PUT', '/v1/meetings/111111111', { organization_id: organization }],
@@ -115,7 +107,7 @@ test('another tenant’s id in a body answers as one that does not exist', async
 })
 
 test('lists hold a tenant’s own rows and no other’s, whatever they are filtered by', async () => {
-  const call = callerOf(t, stranger.key)
+  const { call } = stranger
   const queries = [
     'hosts?external_user_id=alice',
     'organizations',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import { callerOf, newTenantWithKey, outcomeOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
+import { newTenantWithKey, outcomeOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
 
 let t: TestApp
 
@@ -13,7 +13,7 @@ async function newTenant() {
   const tenant = await newTenantWithKey(t)
   const host = await seedHost(t, tenant.id, 'alice')
   const organization = await seedOrganization(t, tenant.id, unique())
-  return { ...tenant, host, organization, call: callerOf(t, tenant.key) }
+  return { ...tenant, host, organization }
 }
 
 describe('mapping a meeting', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import { callerOf, newTenantWithKey, outcomeOf, seedGrant, seedOrganization, unique } from '../helpers/management.ts'
+import { newTenantWithKey, outcomeOf, seedGrant, seedOrganization, unique } from '../helpers/management.ts'
 
 const ADMIN_SCOPES = ['meeting:read:local_recording_token:admin']
 let t: TestApp
@@ -10,10 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => t.stop())
 
-async function newTenant() {
-  const tenant = await newTenantWithKey(t)
-  return { ...tenant, call: callerOf(t, tenant.key) }
-}
+const newTenant = () => newTenantWithKey(t)
 const link = (tenantId: string, zoomAccountId: string, grantId: string) =>
   t.services.organizations.link(tenantId, { externalUserId: 'admin', grantId, consentEpoch: 0, zoomAccountId })
 

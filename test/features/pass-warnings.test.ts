@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import { callerOf, HOST_SCOPES, newTenantWithKey, seedHost, seedOrganization, unique } from '../helpers/management.ts'
+import { HOST_SCOPES, newTenantWithKey, seedHost, seedOrganization, unique } from '../helpers/management.ts'
 
 let t: TestApp
 
@@ -11,13 +11,12 @@ afterAll(() => t.stop())
 
 async function newTenant(from = t) {
   const tenant = await newTenantWithKey(from)
-  const call = callerOf(from, tenant.key)
   const warned = async (body: Record<string, unknown>) => {
-    const created = await call('POST', '/v1/passes', { meeting: '85996249517', ...body })
+    const created = await tenant.call('POST', '/v1/passes', { meeting: '85996249517', ...body })
     expect(created.statusCode).toBe(201)
     return created.json().warnings.map(({ code }: { code: string }) => code)
   }
-  return { ...tenant, call, warned, host: await seedHost(from, tenant.id, 'alice') }
+  return { ...tenant, warned, host: await seedHost(from, tenant.id, 'alice') }
 }
 const alice = { external_user_id: 'alice' }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/lib/ids.ts'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
-import { callerOf, newTenantWithKey, outcomeOf, seedHost } from '../helpers/management.ts'
+import { newTenantWithKey, outcomeOf, seedHost } from '../helpers/management.ts'
 
 const HOUR_MS = 3600 * 1000
 const DAY_MS = 24 * HOUR_MS
@@ -15,10 +15,9 @@ afterAll(() => t.stop())
 
 async function newTenant() {
   const tenant = await newTenantWithKey(t)
-  const call = callerOf(t, tenant.key)
   const create = async (body: Record<string, unknown> = {}) =>
-    await call('POST', '/v1/passes', { meeting: MEETING, ...body })
-  return { ...tenant, call, create, host: await seedHost(t, tenant.id, 'alice') }
+    await tenant.call('POST', '/v1/passes', { meeting: MEETING, ...body })
+  return { ...tenant, create, host: await seedHost(t, tenant.id, 'alice') }
 }
 const inMs = (milliseconds: number) => new Date(Date.now() + milliseconds).toISOString()
 const secretOf = (url: string) => String(new URL(url).searchParams.get('pass'))

@@ -16,10 +16,11 @@ export function refusalOf(answer: LightMyRequestResponse) {
 
 export const unique = () => randomBytes(6).toString('hex')
 
-/** A tenant with one key of all default scopes, or of those given. */
+/** A tenant with one key of all default scopes, or of those given, and calls by that key. */
 export async function newTenantWithKey(t: TestApp, scopes?: string[]) {
   const { id } = (await t.api('POST', '/v1/tenants', { body: { name: 'Acme' } })).json()
-  return { id: String(id), key: await newKey(t, String(id), scopes) }
+  const key = await newKey(t, String(id), scopes)
+  return { id: String(id), key, call: callerOf(t, key) }
 }
 
 export async function newKey(t: TestApp, tenantId: string, scopes?: string[]): Promise<string> {

@@ -14,7 +14,6 @@ export interface ConnectPageOptions {
   flows: ConnectFlowService
   /** Of PUBLIC_BASE_URL, never of a header. */
   isHttps: boolean
-  isProduction: boolean
 }
 
 /** The codes that a return URL may be told (contract §4); anything else is `connect_failed` there. */
@@ -35,7 +34,6 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
 }
-const ONE_YEAR_SECONDS = 31_536_000
 const pageResponses = { '4xx': htmlPage, '5xx': htmlPage }
 
 const sendPage = (reply: FastifyReply, markup: string) => reply.type('text/html; charset=utf-8').send(markup)
@@ -66,14 +64,12 @@ function sendEnded(ended: Ended, request: FastifyRequest, reply: FastifyReply) {
 }
 
 /** `GET /zoom/oauth` and its callback: pages for people, so every failure in this scope is one too. */
-export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = async (app, options) => {
-  const { flows, isHttps, isProduction } = options
+export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = async (app, { flows, isHttps }) => {
   const cookies = createFlowCookies({ isHttps })
-  const headers = isProduction ? { ...HEADERS, 'strict-transport-security': `max-age=${ONE_YEAR_SECONDS}` } : HEADERS
 
   app.setErrorHandler((error, request, reply) => sendFailure(toAppError(error), null, request, reply))
   app.addHook('onRequest', async (_request, reply) => {
-    reply.headers(headers)
+    reply.headers(HEADERS)
   })
 
   app.get(

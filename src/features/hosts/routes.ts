@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { grantStateOf, unlinkQuery } from '../../plugins/grant-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
-import { refreshExpiryOf } from '../../zoom/refresh-life.ts'
-import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
-import { deleteHostQuery, hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
+import { hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
 import type { HostService } from './service.ts'
 import type { Host } from './store.ts'
 
@@ -13,14 +12,7 @@ const shape = (host: Host) => ({
   zoom_account_id: host.zoomAccountId,
   email: host.email,
   display_name: host.displayName,
-  status: host.status,
-  status_reason: host.statusReason,
-  scopes: host.scopes,
-  missing_scopes: missingScopes(host.scopes, ['join', 'obf']),
-  degraded: degradedParts(host.scopes),
-  connected_at: host.connectedAt.toISOString(),
-  last_refreshed_at: host.lastRefreshedAt?.toISOString() ?? null,
-  refresh_expires_at: refreshExpiryOf(host.lastRefreshedAt)?.toISOString() ?? null,
+  ...grantStateOf(host, ['join', 'obf']),
 })
 const tags = ['hosts']
 
@@ -69,7 +61,7 @@ export const hostRoutes: FastifyPluginAsyncZod<{ hosts: Pick<HostService, 'list'
         operationId: 'deleteHost',
         tags,
         params: hostParams,
-        querystring: deleteHostQuery,
+        querystring: unlinkQuery,
         response: { 204: noContent, ...errorResponses },
       },
     },

@@ -1,13 +1,12 @@
 import { z } from 'zod'
-import { externalUserId, isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
-
-const status = z.enum(['connected', 'reconnect_required', 'blocked'])
+import { grantState, grantStatus } from '../../plugins/grant-state.ts'
+import { externalUserId, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
 
 export const hostParams = z.object({ id: objectId() })
 
 export const listHostsQuery = z.object({
   ...pageQuery,
-  status: status.optional(),
+  status: grantStatus.optional(),
   external_user_id: externalUserId().optional(),
   zoom_user_id: z
     .string()
@@ -20,13 +19,6 @@ export const listHostsQuery = z.object({
     .optional(),
 })
 
-export const deleteHostQuery = z.object({
-  revoke: z
-    .enum(['true', 'false'])
-    .default('true')
-    .transform((word) => word === 'true'),
-})
-
 export const hostResponse = z.object({
   id: z.uuid(),
   external_user_id: z.string(),
@@ -34,14 +26,7 @@ export const hostResponse = z.object({
   zoom_account_id: z.string().nullable(),
   email: z.string().nullable(),
   display_name: z.string().nullable(),
-  status,
-  status_reason: z.string().nullable(),
-  scopes: z.array(z.string()),
-  missing_scopes: z.array(z.string()),
-  degraded: z.array(z.enum(['profile', 'sync', 'settings'])),
-  connected_at: isoTime(),
-  last_refreshed_at: isoTime().nullable(),
-  refresh_expires_at: isoTime().nullable(),
+  ...grantState,
 })
 
 export const hostsResponse = pageOf(hostResponse)

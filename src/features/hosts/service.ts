@@ -2,6 +2,7 @@ import { AppError, foreignDatabase } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
+import { removeAll } from '../../lib/remove-all.ts'
 import type { Host, HostFilter, HostStore } from './store.ts'
 
 export interface HostDeps {
@@ -26,7 +27,6 @@ export type HostService = ReturnType<typeof createHostService>
 const unknownHost = () => new AppError('not_found', 'No such host.')
 // each lost race means that another flow of the same person got in between
 const MAX_TRIES = 5
-const UNLINK_BATCH = 20
 
 /** A tenant's connected Zoom users. */
 export function createHostService({ store, cursors, vault, isForeignDatabase }: HostDeps) {
@@ -92,16 +92,10 @@ export function createHostService({ store, cursors, vault, isForeignDatabase }: 
       throw new AppError('busy', 'This user is being connected by several flows at once; try again.')
     },
     /** Unlinks every host of the tenant and lets go of what nobody else links; after a crash a second call goes on. */
-    async unlinkAll(tenantId: string): Promise<void> {
-      for (;;) {
-        const ids = await store.idsOf(tenantId, UNLINK_BATCH)
-        if (ids.length === 0) return
-        const removals = ids.map((id) => remove(tenantId, id, { revoke: true }))
-        for (const outcome of await Promise.allSettled(removals)) {
-          const isGone = outcome.status === 'rejected' && (outcome.reason as AppError).code === 'not_found'
-          if (outcome.status === 'rejected' && !isGone) throw outcome.reason
-        }
-      }
-    },
+    unlinkAll: (tenantId: string): Promise<void> =>
+      removeAll(
+        (limit) => store.idsOf(tenantId, limit),
+        (id) => remove(tenantId, id, { revoke: true }),
+      ),
   }
 }

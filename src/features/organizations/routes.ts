@@ -1,14 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { grantStateOf, unlinkQuery } from '../../plugins/grant-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
-import { refreshExpiryOf } from '../../zoom/refresh-life.ts'
-import { degradedParts, missingScopes } from '../../zoom/scopes.ts'
-import {
-  deleteOrganizationQuery,
-  listOrganizationsQuery,
-  organizationParams,
-  organizationResponse,
-  organizationsResponse,
-} from './schemas.ts'
+import { listOrganizationsQuery, organizationParams, organizationResponse, organizationsResponse } from './schemas.ts'
 import type { OrganizationService } from './service.ts'
 import type { Organization } from './store.ts'
 
@@ -19,15 +12,8 @@ const shape = (organization: Organization) => ({
   zoom_user_id: organization.zoomUserId,
   email: organization.email,
   display_name: organization.displayName,
-  status: organization.status,
-  status_reason: organization.statusReason,
-  scopes: organization.scopes,
   // OBF and ZAK stay with the user's own grant
-  missing_scopes: missingScopes(organization.scopes, ['join']),
-  degraded: degradedParts(organization.scopes),
-  connected_at: organization.connectedAt.toISOString(),
-  last_refreshed_at: organization.lastRefreshedAt?.toISOString() ?? null,
-  refresh_expires_at: refreshExpiryOf(organization.lastRefreshedAt)?.toISOString() ?? null,
+  ...grantStateOf(organization, ['join']),
 })
 const tags = ['organizations']
 
@@ -75,7 +61,7 @@ export const organizationRoutes: Routes = async (app, { organizations }) => {
         operationId: 'deleteOrganization',
         tags,
         params: organizationParams,
-        querystring: deleteOrganizationQuery,
+        querystring: unlinkQuery,
         response: { 204: noContent, ...errorResponses },
       },
     },

@@ -1,25 +1,17 @@
 import { z } from 'zod'
-import { externalUserId, isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
-
-const status = z.enum(['connected', 'reconnect_required', 'blocked'])
+import { grantState, grantStatus } from '../../plugins/grant-state.ts'
+import { externalUserId, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
 
 export const organizationParams = z.object({ id: objectId() })
 
 export const listOrganizationsQuery = z.object({
   ...pageQuery,
-  status: status.optional(),
+  status: grantStatus.optional(),
   external_user_id: externalUserId().optional(),
   zoom_account_id: z
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/, 'must be a Zoom account id')
     .optional(),
-})
-
-export const deleteOrganizationQuery = z.object({
-  revoke: z
-    .enum(['true', 'false'])
-    .default('true')
-    .transform((word) => word === 'true'),
 })
 
 export const organizationResponse = z.object({
@@ -29,14 +21,7 @@ export const organizationResponse = z.object({
   zoom_user_id: z.string(),
   email: z.string().nullable(),
   display_name: z.string().nullable(),
-  status,
-  status_reason: z.string().nullable(),
-  scopes: z.array(z.string()),
-  missing_scopes: z.array(z.string()),
-  degraded: z.array(z.enum(['profile', 'sync', 'settings'])),
-  connected_at: isoTime(),
-  last_refreshed_at: isoTime().nullable(),
-  refresh_expires_at: isoTime().nullable(),
+  ...grantState,
 })
 
 export const organizationsResponse = pageOf(organizationResponse)

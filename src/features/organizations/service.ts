@@ -2,6 +2,7 @@ import { AppError, foreignDatabase } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
+import { removeAll } from '../../lib/remove-all.ts'
 import type { Organization, OrganizationFilter, OrganizationLink, OrganizationStore } from './store.ts'
 
 export interface OrganizationDeps {
@@ -17,7 +18,6 @@ export type OrganizationService = ReturnType<typeof createOrganizationService>
 const unknownOrganization = () => new AppError('not_found', 'No such organization.')
 // each lost race means that another admin's flow got in between
 const MAX_TRIES = 5
-const UNLINK_BATCH = 20
 
 /** A tenant's links to grants of whole Zoom accounts. */
 export function createOrganizationService({ store, cursors, vault, isForeignDatabase }: OrganizationDeps) {
@@ -76,16 +76,10 @@ export function createOrganizationService({ store, cursors, vault, isForeignData
       throw new AppError('busy', 'This organization is being connected by several flows at once; try again.')
     },
     /** Unlinks every organization of the tenant; after a crash a second call goes on. */
-    async unlinkAll(tenantId: string): Promise<void> {
-      for (;;) {
-        const ids = await store.idsOf(tenantId, UNLINK_BATCH)
-        if (ids.length === 0) return
-        const removals = ids.map((id) => remove(tenantId, id, { revoke: true }))
-        for (const outcome of await Promise.allSettled(removals)) {
-          const isGone = outcome.status === 'rejected' && (outcome.reason as AppError).code === 'not_found'
-          if (outcome.status === 'rejected' && !isGone) throw outcome.reason
-        }
-      }
-    },
+    unlinkAll: (tenantId: string): Promise<void> =>
+      removeAll(
+        (limit) => store.idsOf(tenantId, limit),
+        (id) => remove(tenantId, id, { revoke: true }),
+      ),
   }
 }

@@ -58,8 +58,9 @@ test('a batch that fails fails its own callers, and the next one runs', async ()
   expect(await batcher.add('c')).toBe('c')
 })
 
-/** One batch under way until `release`, and what was run so far. */
+/** One batch under way until `release`, and what was run so far; time stands still but for `pass`. */
 function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
+  let nowMs = 0
   const { promise, resolve } = Promise.withResolvers<void>()
   const ran: string[] = []
   const run = async (items: string[]) => {
@@ -67,7 +68,11 @@ function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
     await promise
     return items
   }
-  return { batcher: createBatcher({ run, maxBatch: 1, maxAtOnce: 1, ...bounds }), ran, release: resolve }
+  const batcher = createBatcher({ run, maxBatch: 1, maxAtOnce: 1, now: () => nowMs, ...bounds })
+  const pass = (elapsedMs: number) => {
+    nowMs += elapsedMs
+  }
+  return { batcher, ran, release: resolve, pass }
 }
 
 test('beyond the bound the next is refused at once, as busy', async () => {
@@ -81,9 +86,14 @@ test('beyond the bound the next is refused at once, as busy', async () => {
 })
 
 test('what has waited too long is refused and never run: nobody waits for it any more', async () => {
-  const { batcher, ran, release } = heldBatcher({ maxWaiting: 10, maxWaitMs: -1 })
-  // a wait of less than nothing is over as soon as it has begun, so the first is refused already
-  await expect(batcher.add('late')).rejects.toMatchObject({ code: 'busy' })
+  const { batcher, ran, release, pass } = heldBatcher({ maxWaiting: 10, maxWaitMs: 1000 })
+  const first = batcher.add('first')
+  await new Promise(setImmediate)
+  const late = expect(batcher.add('late')).rejects.toMatchObject({ code: 'busy' })
+  pass(1)
+  const inTime = batcher.add('in time')
+  pass(1000)
   release()
-  expect(ran).toEqual([])
+  await late
+  expect([await first, await inTime, ran]).toEqual(['first', 'in time', ['first', 'in time']])
 })

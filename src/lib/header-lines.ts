@@ -1,0 +1,9 @@
+/**
+ * The values of every line of one header as they came over the wire, for what may come only once: in Node's own `headers` a
+ * second line is dropped or joined to the first without a trace.
+ * @param rawHeaders names and values in turn, of Node's `IncomingMessage`
+ * @param name in lower case
+ */
+export function headerLines(rawHeaders: string[], name: string): string[] {
+  return rawHeaders.filter((_text, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name)
+}
