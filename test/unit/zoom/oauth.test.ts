@@ -266,8 +266,13 @@ test('the PKCE challenge is that of RFC 7636 appendix B, and verifiers are fresh
 describe('the claims of an access token', () => {
   const jwt = (claims: unknown) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`
 
-  test('name user and account', () => {
-    expect(claimsOf(jwt({ uid: 'u-1', aid: 'a-1', ver: 9 }))).toEqual({ zoomUserId: 'u-1', zoomAccountId: 'a-1' })
+  test.each([
+    [1_800_000_000, 1_800_000_000],
+    [undefined, null],
+    ['yesterday', null],
+  ])('name user and account, and the time of issue where there is one: %j', (iat, issuedAtSeconds) => {
+    const expected = { zoomUserId: 'u-1', zoomAccountId: 'a-1', issuedAtSeconds }
+    expect(claimsOf(jwt({ uid: 'u-1', aid: 'a-1', ver: 9, iat }))).toEqual(expected)
   })
 
   test.each([
