@@ -15,7 +15,7 @@ export const READ = statement(
 /**
  * Takes the lease, writes the intent and opens the attempt in one commit, before any byte is sent; never waits. It also reads
  * the latest of the history: whether an attempt knows of a later generation than the row (then the row is an old one, put
- * back), and whether the attempt that brought this pair had a twin that was never answered (its request may have come later).
+ * back), and whether the attempt that brought this pair had a twin that may have been spent as well (its request may have come later).
  */
 export const ACQUIRE = statement(
   'grant_acquire',
@@ -28,7 +28,7 @@ export const ACQUIRE = statement(
      SELECT max(a.lease_seq) AS lease_seq,
             COALESCE(bool_or(a.gen > o.gen AND a.started_at > o.refreshed_at), false) AS is_behind,
             COALESCE(bool_or(a.gen = o.gen - 1 AND a.outcome = 'ok')
-              AND bool_or(a.gen = o.gen - 1 AND (a.outcome IS NULL OR a.outcome IN ('ambiguous', 'sibling_won'))), false)
+              AND bool_or(a.gen = o.gen - 1 AND (a.outcome IS NULL OR a.outcome NOT IN ('ok', 'retryable'))), false)
               AS had_twin
        FROM refresh_attempts a JOIN o ON o.grant_id = a.grant_id WHERE a.lease_seq > o.lease_seq - 20),
    u AS (
@@ -138,14 +138,17 @@ export const RELEASE = statement(
    SELECT gen FROM u`,
 )
 
-/** After a 5xx: Zoom may have rotated, so the intent stays; the recovery may come in 5 s instead of at the lease's end. */
+/**
+ * After a 5xx: Zoom may have rotated, or do so later, behind whatever answered in its place. So the intent stays, and the history
+ * calls it ambiguous; the recovery may come in 5 s instead of at the lease's end.
+ */
 export const SHORTEN = statement(
   'grant_shorten',
   `WITH u AS (
      UPDATE grant_tokens SET lease_until = clock_timestamp() + interval '5 s', lease_owner = 'pause:zoom_unavailable'
       WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 RETURNING gen),
    a AS (
-     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'retryable' WHERE grant_id = $1 AND lease_seq = $3)
+     UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'ambiguous' WHERE grant_id = $1 AND lease_seq = $3)
    SELECT gen FROM u`,
 )
 

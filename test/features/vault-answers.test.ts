@@ -121,7 +121,7 @@ describe('an answer that says Zoom may have rotated, but not now, keeps the inte
     const { host, bot } = await refreshAnswered(action)
     expect(told(bot)).toEqual([502, 'zoom_unavailable'])
     const row = await grantRow(t, host)
-    expect(row).toMatchObject({ ...UNKNOWN, attempts: ['retryable'] })
+    expect(row).toMatchObject({ ...UNKNOWN, attempts: ['ambiguous'] })
     expect([4, 5]).toContain(row.leaseSeconds)
     expect(told(await t.bot(host.joinUrl))).toEqual([502, 'zoom_unavailable'])
     expect(refreshCalls(t, host)).toBe(1)

@@ -114,7 +114,7 @@ describe('after a 5xx', () => {
     expect(refreshCalls(t, host)).toBe(1)
     await endLease(t, host)
     expect(await Promise.all([mint(host), mintElsewhere(host)])).toEqual([[200], [200]])
-    const recovered = { gen: 2, isIntentOpen: false, attempts: ['retryable', 'ok'] }
+    const recovered = { gen: 2, isIntentOpen: false, attempts: ['ambiguous', 'ok'] }
     expect(await grantRow(t, host)).toMatchObject(recovered)
   })
 
