@@ -39,6 +39,6 @@ export function faultOf(truth: GrantTruth, isRevoked = false): string | null {
   const { status, reason, isIntentOpen, isLive } = truth
   if (status === 'connected') return isLive || isIntentOpen ? null : 'silent loss: connected, dead, no open intent'
   if (isLive) return `false reconnect: ${reason} although Zoom takes the stored token`
-  if (reason === 'rejected_by_zoom' && !isRevoked) return 'wrong label: rejected_by_zoom without a revocation'
-  return null
+  const isRight = reason === 'rotation_lost' || (isRevoked && reason === 'rejected_by_zoom')
+  return isRight || status === 'disconnected' ? null : `wrong label: ${reason}`
 }

@@ -6,9 +6,9 @@ import { createGrantCipher } from '../../src/grants/cipher.ts'
 import { createLocalKeyring } from '../../src/lib/sealing.ts'
 import { createSql } from '../../src/lib/sql.ts'
 import { createSecretBox } from '../../src/secrets/box.ts'
+import { type PostgresProxy, startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import { faultOf, type GrantTruth, truthOf } from './invariant.ts'
-import { type PgProxy, startPgProxy } from './pg-proxy.ts'
 import { createPopulation, type Member, type Population } from './population.ts'
 import { createRandom, type Random } from './random.ts'
 
@@ -41,7 +41,7 @@ export interface SoakReport {
 interface Run {
   random: Random
   zoom: Simulator
-  proxy: PgProxy
+  proxy: PostgresProxy
   fleet: Fleet
   population: Population
   members: Member[]
@@ -157,7 +157,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const { databaseUrl, seconds, seed, say = () => {} } = options
   const random = createRandom(seed)
   const zoom = await startSimulator({})
-  const proxy = await startPgProxy(databaseUrl)
+  const proxy = await startPostgresProxy(databaseUrl)
   const key = randomBytes(32)
   const settings = {
     DATABASE_URL: proxy.url,
