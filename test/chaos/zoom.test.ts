@@ -110,6 +110,29 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
     expect(await world.truth(host)).toMatchObject(LOST)
   })
 
+  test(
+    'so does the pair of a sleeper whose sibling had recovered meanwhile, and so killed the family',
+    REPEATS,
+    async () => {
+      revokesFamilies()
+      const host = await world.expiredHost()
+      const holder = await world.replica()
+      const { reached, letGo } = POINTS['K4 Zoom rotated, before its answer'](world)
+      const answer = mint(holder, host)
+      await reached
+      await freeze(holder)
+      await endLease(world.t, host)
+      expect((await mint(other, host)).code).toBe('reconnect_required')
+      letGo()
+      thaw(holder)
+      await answer
+      await expect.poll(async () => (await grantRow(world.t, host)).gen).toBe(2)
+      await expireAccessToken(world.t, host)
+      expect((await mint(other, host)).code).toBe('reconnect_required')
+      expect(await world.truth(host)).toMatchObject(LOST)
+    },
+  )
+
   test('a host that removed the app is still rejected_by_zoom: its history is clean', async () => {
     revokesFamilies()
     const host = await world.expiredHost()
