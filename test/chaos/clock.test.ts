@@ -1,10 +1,12 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { rows } from '../helpers/connect.ts'
 import type { Replica } from '../helpers/replica.ts'
 import { endLease, expireAccessToken, grantRow, refreshCalls, refreshFault, type VaultHost } from '../helpers/vault.ts'
 import { POINTS } from './points.ts'
-import { mint, startWorld, type World } from './world.ts'
+import { BUSY_MACHINE, mint, PATIENT, startWorld, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 const SKEW_MS = 10 * 60_000
 let world: World
@@ -55,7 +57,7 @@ describe('with one replica ten minutes ahead and one ten minutes behind', () => 
     expect(refreshCalls(world.t, host)).toBe(1)
     await setLife(270)
     expect(await statuses(host)).toEqual([200, 200])
-    await expect.poll(async () => (await grantRow(world.t, host)).gen).toBe(3)
+    await expect.poll(async () => (await grantRow(world.t, host)).gen, PATIENT).toBe(3)
     expect(refreshCalls(world.t, host)).toBe(2)
   })
 

@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { rows } from '../helpers/connect.ts'
 import type { Replica } from '../helpers/replica.ts'
 import { endLease, grantRow, refreshCalls, type VaultHost } from '../helpers/vault.ts'
 import { POINTS, REPEATS } from './points.ts'
-import { mint, startWorld, type World } from './world.ts'
+import { BUSY_MACHINE, mint, PATIENT, startWorld, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 const POOL = 3
 const STORED = { status: 'connected', gen: 2, isIntentOpen: false, leaseSeconds: 0, attempts: ['ok'] }
@@ -19,10 +21,10 @@ afterAll(() => world.stop())
 const storeFailures = () => target.log.filter((line) => line.includes('tokens are not stored yet')).length
 
 async function expectStoredOnce(host: VaultHost) {
-  await expect.poll(() => grantRow(world.t, host), { timeout: 20_000 }).toMatchObject(STORED)
+  await expect.poll(() => grantRow(world.t, host), PATIENT).toMatchObject(STORED)
   expect(await world.truth(host)).toMatchObject({ status: 'connected', isLive: true })
   expect(refreshCalls(world.t, host)).toBe(1)
-  await expect.poll(async () => (await mint(target, host)).status, { timeout: 10_000 }).toBe(200)
+  await expect.poll(async () => (await mint(target, host)).status, PATIENT).toBe(200)
 }
 
 /** A bot whose refresh stands at the point. */
@@ -63,7 +65,7 @@ describe('a pair that Zoom has given is stored', () => {
     const { host, letGo, answer } = await arrived(name)
     world.proxy.cut()
     letGo()
-    await expect.poll(storeFailures, { timeout: 10_000 }).toBeGreaterThan(failuresBefore + 1)
+    await expect.poll(storeFailures, PATIENT).toBeGreaterThan(failuresBefore + 1)
     world.proxy.open()
     await answer
     await expectStoredOnce(host)
@@ -103,7 +105,7 @@ describe('a pair that Zoom has given is stored', () => {
     expect((await mint(target, await world.expiredHost())).status).toBe(200) // connections stand
     world.proxy.setLatency(2000)
     const first = await mint(target, host)
-    await expect.poll(() => grantRow(world.t, host), { timeout: 20_000, interval: 200 }).toMatchObject(STORED)
+    await expect.poll(() => grantRow(world.t, host), { ...PATIENT, interval: 200 }).toMatchObject(STORED)
     world.proxy.setLatency(0)
     expect([200, 503, 504]).toContain(first.status)
     await expectStoredOnce(host)
@@ -114,7 +116,7 @@ describe('a pair that Zoom has given is stored', () => {
     const { host, letGo, answer } = await arrived('K4 Zoom rotated, before its answer')
     world.proxy.setLatency(20_000)
     letGo()
-    await expect.poll(storeFailures, { timeout: 10_000 }).toBeGreaterThan(failuresBefore)
+    await expect.poll(storeFailures, PATIENT).toBeGreaterThan(failuresBefore)
     expect((await answer).status).toBeGreaterThanOrEqual(500)
     world.proxy.setLatency(0)
     await expectStoredOnce(host)
@@ -132,7 +134,7 @@ test.each(['K1 before ACQUIRE', 'K2 after ACQUIRE, before sending'] as const)(
     expect((await answer).code).toBe('store_unavailable')
     expect(refreshCalls(world.t, host)).toBe(0)
     await endLease(world.t, host)
-    await expect.poll(async () => (await mint(target, host)).status).toBe(200)
+    await expect.poll(async () => (await mint(target, host)).status, PATIENT).toBe(200)
     expect(await world.truth(host)).toMatchObject({ status: 'connected', isLive: true, isIntentOpen: false })
   },
 )
@@ -145,7 +147,7 @@ test('a database of 20 s per answer leaves each grant alive or its intent open, 
   world.proxy.setLatency(0)
   for (const host of hosts) {
     await endLease(world.t, host)
-    await expect.poll(async () => (await mint(target, host)).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await mint(target, host)).status, PATIENT).toBe(200)
     expect(await world.truth(host)).toMatchObject({ status: 'connected', isLive: true, isIntentOpen: false })
   }
 })

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Replica } from '../helpers/replica.ts'
 import { endLease, grantRow, type VaultHost } from '../helpers/vault.ts'
 import { POINTS, REPEATS } from './points.ts'
-import { freeze, mint, startWorld, thaw, type World } from './world.ts'
+import { BUSY_MACHINE, freeze, mint, PATIENT, startWorld, thaw, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 let world: World
 let sleeper: Replica
@@ -28,7 +30,7 @@ async function asleepAt(name: keyof typeof POINTS) {
 
 async function expectLivingPair(host: VaultHost) {
   const whole = { status: 'connected', reason: null, isLive: true, isIntentOpen: false }
-  await expect.poll(() => world.truth(host), { timeout: 10_000 }).toMatchObject(whole)
+  await expect.poll(() => world.truth(host), PATIENT).toMatchObject(whole)
   const answers = await Promise.all([sleeper, sibling].map((replica) => mint(replica, host)))
   expect(answers.map(({ status }) => status)).toEqual([200, 200])
 }
@@ -71,7 +73,7 @@ describe('a process that slept past its lease', () => {
     thaw(sleeper)
     await answer
     await expect
-      .poll(() => grantRow(world.t, host))
+      .poll(() => grantRow(world.t, host), PATIENT)
       .toMatchObject({ status: 'connected', isIntentOpen: true, attempts: ['ambiguous'] })
     expect((await mint(sibling, host)).status).toBe(200)
     await expectLivingPair(host)

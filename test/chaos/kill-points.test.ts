@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Replica } from '../helpers/replica.ts'
 import { endLease } from '../helpers/vault.ts'
 import { faultOf } from './invariant.ts'
 import { POINTS, REPEATS } from './points.ts'
-import { mint, startWorld, type World } from './world.ts'
+import { BUSY_MACHINE, mint, startWorld, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 let world: World
 let survivor: Replica

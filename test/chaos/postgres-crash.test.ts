@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Replica } from '../helpers/replica.ts'
 import { endLease, grantRow, refreshCalls } from '../helpers/vault.ts'
 import { type OwnPostgres, startOwnPostgres } from './own-postgres.ts'
 import { POINTS, REPEATS } from './points.ts'
-import { mint, startWorld, type World } from './world.ts'
+import { BUSY_MACHINE, mint, PATIENT, startWorld, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 let postgres: OwnPostgres
 let world: World
@@ -33,10 +35,10 @@ test.each([
   expect((await answer).status).not.toBe(200)
   await postgres.restart()
   const stored = { status: 'connected', gen: 2, isIntentOpen: false, attempts: ['ok'] }
-  await expect.poll(() => grantRow(world.t, host).catch(() => null), { timeout: 20_000 }).toMatchObject(stored)
+  await expect.poll(() => grantRow(world.t, host).catch(() => null), PATIENT).toMatchObject(stored)
   expect(await world.truth(host)).toMatchObject({ status: 'connected', isLive: true })
   expect(refreshCalls(world.t, host)).toBe(1)
-  await expect.poll(async () => (await mint(target, host)).status, { timeout: 10_000 }).toBe(200)
+  await expect.poll(async () => (await mint(target, host)).status, PATIENT).toBe(200)
 })
 
 test(
@@ -53,9 +55,9 @@ test(
     letGo()
     await answer
     await postgres.restart()
-    await expect.poll(() => grantRow(world.t, host).catch(() => null)).toMatchObject({ isIntentOpen: true })
+    await expect.poll(() => grantRow(world.t, host).catch(() => null), PATIENT).toMatchObject({ isIntentOpen: true })
     await endLease(world.t, host)
-    await expect.poll(async () => (await mint(target, host)).code, { timeout: 10_000 }).toBe('reconnect_required')
+    await expect.poll(async () => (await mint(target, host)).code, PATIENT).toBe('reconnect_required')
     expect(await grantRow(world.t, host)).toMatchObject({ status: 'reconnect_required', reason: 'rotation_lost' })
   },
 )

@@ -12,6 +12,10 @@ import { type Replica, startReplica } from '../helpers/replica.ts'
 import { expireAccessToken, newVaultHost, type VaultHost } from '../helpers/vault.ts'
 import { type GrantTruth, truthOf } from './invariant.ts'
 
+/** Real processes on a machine that does other things too: for `vi.setConfig`, and for what is polled. */
+export const BUSY_MACHINE = { testTimeout: 60_000, hookTimeout: 60_000 }
+export const PATIENT = { timeout: 20_000 }
+
 export interface World {
   /** Looks at the database directly; no bot asks it anything here. */
   t: TestApp

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { FaultInput } from '../../simulator/fault-schema.ts'
 import { DEFAULT_MODES } from '../../simulator/seed.ts'
 import { rows } from '../helpers/connect.ts'
@@ -6,7 +6,9 @@ import type { Replica } from '../helpers/replica.ts'
 import { endLease, expireAccessToken, grantRow, refreshCalls, refreshFault, type VaultHost } from '../helpers/vault.ts'
 import { faultOf } from './invariant.ts'
 import { POINTS, REPEATS } from './points.ts'
-import { freeze, mint, startWorld, thaw, type World } from './world.ts'
+import { BUSY_MACHINE, freeze, mint, PATIENT, startWorld, thaw, type World } from './world.ts'
+
+vi.setConfig(BUSY_MACHINE)
 
 let world: World
 let one: Replica
@@ -53,7 +55,7 @@ test('whatever Zoom does to a refresh, the grant lives on or says rotation_lost,
   })
   await Promise.all(first)
   const allSettled = async () => (await Promise.all(hosts.map((host) => grantRow(world.t, host)))).every(isSettled)
-  await expect.poll(allSettled, { timeout: 12_000, interval: 200 }).toBe(true)
+  await expect.poll(allSettled, { ...PATIENT, interval: 200 }).toBe(true)
   for (const host of hosts) await endLease(world.t, host)
   const answers = await Promise.all(hosts.map((host) => mint(other, host)))
   const ends = await Promise.all(hosts.map((host) => world.truth(host)))
@@ -73,11 +75,18 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
   const LOST = { status: 'reconnect_required', reason: 'rotation_lost' }
   const K3 = POINTS['K3 sent, and Zoom handles it late']
 
+  /** Gone with its test: there may be hundreds of them. */
+  async function shortLived() {
+    const replica = await world.replica()
+    onTestFinished(async () => void (await replica.stop('SIGKILL')))
+    return replica
+  }
+
   /** A refresh that is still on its way when the lease has run out and the successor has spent the token. */
   async function overtaken(fate: (target: Replica) => Promise<unknown>) {
     revokesFamilies()
     const host = await world.expiredHost()
-    const holder = await world.replica()
+    const holder = await shortLived()
     const { reached, letGo } = K3(world)
     const cutShort = mint(holder, host)
     await reached
@@ -116,7 +125,7 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
     async () => {
       revokesFamilies()
       const host = await world.expiredHost()
-      const holder = await world.replica()
+      const holder = await shortLived()
       const { reached, letGo } = POINTS['K4 Zoom rotated, before its answer'](world)
       const answer = mint(holder, host)
       await reached
@@ -126,7 +135,7 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
       letGo()
       thaw(holder)
       await answer
-      await expect.poll(async () => (await grantRow(world.t, host)).gen).toBe(2)
+      await expect.poll(async () => (await grantRow(world.t, host)).gen, PATIENT).toBe(2)
       await expireAccessToken(world.t, host)
       expect((await mint(other, host)).code).toBe('reconnect_required')
       expect(await world.truth(host)).toMatchObject(LOST)
@@ -163,7 +172,7 @@ test.each([true, false])(
       // renewed in the background, while the old token is still lent
       const soon = `UPDATE grant_tokens SET access_expires_at = clock_timestamp() + interval '200 s' WHERE grant_id = $1`
       await rows(world.t, soon, [host.grantId])
-      await expect.poll(async () => (await grantRow(world.t, host)).gen, { timeout: 10_000 }).toBe(gen)
+      await expect.poll(async () => (await grantRow(world.t, host)).gen, PATIENT).toBe(gen)
     }
     isOver = true
     await Promise.all(bots)

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { mint, startWorld, type World } from '../chaos/world.ts'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { BUSY_MACHINE, mint, startWorld, type World } from '../chaos/world.ts'
 import { CLIENT_ID, rows } from '../helpers/connect.ts'
 import type { Replica } from '../helpers/replica.ts'
 import { expireAccessToken, newVaultHost, type VaultHost } from '../helpers/vault.ts'
@@ -9,6 +9,8 @@ import { expireAccessToken, newVaultHost, type VaultHost } from '../helpers/vaul
 const OUTAGE_SECONDS = Number(process.env.CHAOS_OUTAGE_SECONDS ?? 4)
 const MINTS_PER_SECOND = 100
 const SECRET = 'simulator-client-secret'
+
+vi.setConfig(BUSY_MACHINE)
 
 let world: World
 let replicas: Replica[]
