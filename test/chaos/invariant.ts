@@ -2,6 +2,7 @@ import type { GrantCipher } from '../../src/grants/cipher.ts'
 import type { Sql } from '../../src/lib/sql.ts'
 
 export interface GrantTruth {
+  gen: string
   status: string
   reason: string | null
   /** An attempt whose outcome nobody knows yet. */
@@ -22,10 +23,10 @@ export async function truthOf(
   { sql, cipher }: { sql: Sql; cipher: GrantCipher },
   liveRefreshToken: (zoomUserId: string) => string | null,
 ): Promise<Map<string, GrantTruth>> {
-  type Row = GrantTruth & { grantId: string; gen: string; refreshCt: Uint8Array | null; zoomUserId: string }
+  type Row = GrantTruth & { grantId: string; refreshCt: Uint8Array | null; zoomUserId: string }
   const truths = new Map<string, GrantTruth>()
-  for (const { grantId, gen, refreshCt, zoomUserId, ...row } of await sql.rows<Row>(READ, [])) {
-    const stored = refreshCt ? await cipher.openRefreshToken(grantId, BigInt(gen), refreshCt) : null
+  for (const { grantId, refreshCt, zoomUserId, ...row } of await sql.rows<Row>(READ, [])) {
+    const stored = refreshCt ? await cipher.openRefreshToken(grantId, BigInt(row.gen), refreshCt) : null
     truths.set(zoomUserId, { ...row, isLive: stored !== null && stored === liveRefreshToken(zoomUserId) })
   }
   return truths
@@ -39,6 +40,6 @@ export function faultOf(truth: GrantTruth, isRevoked = false): string | null {
   const { status, reason, isIntentOpen, isLive } = truth
   if (status === 'connected') return isLive || isIntentOpen ? null : 'silent loss: connected, dead, no open intent'
   if (isLive) return `false reconnect: ${reason} although Zoom takes the stored token`
-  if (reason === 'rejected_by_zoom' && !isRevoked) return 'wrong label: rejected_by_zoom without a revocation'
-  return null
+  const isRight = reason === 'rotation_lost' || (isRevoked && reason === 'rejected_by_zoom')
+  return isRight || status === 'disconnected' ? null : `wrong label: ${reason}`
 }

@@ -6,11 +6,14 @@ import { createGrantCipher } from '../../src/grants/cipher.ts'
 import { createLocalKeyring } from '../../src/lib/sealing.ts'
 import { createSql } from '../../src/lib/sql.ts'
 import { createSecretBox } from '../../src/secrets/box.ts'
-import { type Fleet, startFleet } from './fleet.ts'
+import { startPostgresProxy } from '../helpers/postgres-proxy.ts'
+import { oneEvent, type Stage } from './events.ts'
+import { startFleet } from './fleet.ts'
 import { faultOf, type GrantTruth, truthOf } from './invariant.ts'
-import { type PgProxy, startPgProxy } from './pg-proxy.ts'
+import { createLossJudge, persistently } from './losses.ts'
 import { createPopulation, type Member, type Population } from './population.ts'
-import { createRandom, type Random } from './random.ts'
+import { createRandom } from './random.ts'
+import { emptyReport, type SoakReport } from './report.ts'
 
 const CLIENT_ID = 'simulator-client-id'
 
@@ -21,77 +24,19 @@ export interface SoakOptions {
   seed: number
   replicas: number
   hosts: number
+  /** Zoom revokes a grant whose dead refresh token is used again. */
+  familyRevocation?: boolean
+  restartDatabase?: (awayMs: number) => Promise<void>
   say?: (line: string) => void
 }
 
-export interface SoakReport {
-  kills: number
-  freezes: number
-  rollingRestarts: number
-  databaseCuts: number
-  zoomFaults: number
-  refreshes: number
-  mints: number
-  refused: Record<string, number>
-  /** Rotations lost and said so: `reconnect_required` with `rotation_lost`. */
-  lost: number
-  mislabelled: string[]
-}
-
-interface Run {
-  random: Random
-  zoom: Simulator
-  proxy: PgProxy
-  fleet: Fleet
+interface Run extends Stage {
   population: Population
   members: Member[]
-  direct: pg.Pool
   truths: () => Promise<Map<string, GrantTruth>>
-  report: SoakReport
+  /** Losses that were counted, by grant and generation: each host may hear of one several times. */
+  noted: Set<string>
   isOver: () => boolean
-}
-
-const refreshFaults = [
-  { effect: 'before', action: { type: 'cut' } },
-  { effect: 'before', action: { type: 'reset' } },
-  { effect: 'after', action: { type: 'reset' } },
-  { effect: 'before', action: { type: 'hang' } },
-  { effect: 'before', action: { type: 'html' } },
-  { effect: 'before', action: { type: 'delay', ms: 3000 } },
-  { effect: 'never', action: { type: 'status', status: 500 } },
-  { effect: 'before', action: { type: 'status', status: 502 } },
-  { effect: 'never', action: { type: 'status', status: 429, headers: { 'retry-after': '2' } } },
-] as const
-
-/** What goes wrong next, by the seed: mostly kills, now and then everything else. */
-async function oneEvent({ random, fleet, zoom, proxy, direct, report }: Run): Promise<void> {
-  const dice = random.next()
-  if (dice < 0.6) {
-    if (await fleet.kill()) report.kills += 1
-  } else if (dice < 0.66) {
-    report.freezes += 1
-    await fleet.freeze(random.next() < 0.2 ? 47_000 : random.between(1000, 9000)) // 47 s: past the lease
-  } else if (dice < 0.7) {
-    report.rollingRestarts += 1
-    await fleet.roll()
-  } else if (dice < 0.76) {
-    report.databaseCuts += 1
-    if (random.next() < 0.5) return void (await terminateBackends(direct))
-    proxy.cut()
-    await delay(random.between(200, 3000))
-    proxy.open()
-  } else {
-    report.zoomFaults += 1
-    const fault = random.pick(refreshFaults)
-    zoom.setFault({ match: { grant_type: 'refresh_token' }, times: random.between(1, 3), ...fault } as never)
-  }
-}
-
-async function terminateBackends(direct: pg.Pool): Promise<void> {
-  await direct.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name = 'latchkey' AND pid <> pg_backend_pid()`,
-  )
 }
 
 /** Bots of one host: each request may find the process dead, the grant lost, or a token. */
@@ -108,12 +53,28 @@ async function botsOf(member: Member, run: Run): Promise<void> {
 
 /** Notes why the host was lost, and sends it through the connect flow again. */
 async function reconnect(member: Member, run: Run): Promise<void> {
-  const { population, truths, report } = run
-  const found = (await truths()).get(member.zoomUserId)
-  const fault = found ? faultOf(found) : 'the grant is gone'
-  if (fault) report.mislabelled.push(`${member.name}: ${fault}`)
-  else report.lost += 1
-  while (!run.isOver() && !(await population.connect(member))) await delay(300)
+  const found = (await run.truths()).get(member.zoomUserId)
+  if (found) await judge(member.zoomUserId, found, run)
+  while (!run.isOver() && !(await run.population.connect(member))) await delay(300)
+}
+
+/** Counts a loss once, with its cause, or a breach of the invariant. */
+async function judge(zoomUserId: string, truth: GrantTruth, run: Run): Promise<void> {
+  const { report, noted } = run
+  const key = `${zoomUserId} ${truth.gen}`
+  if (truth.status !== 'reconnect_required' && faultOf(truth) === null) return
+  if (noted.has(key)) return
+  noted.add(key)
+  const fault = faultOf(truth)
+  if (fault) {
+    const kind = truth.status === 'connected' ? report.silent : report.mislabelled
+    kind.push(`${zoomUserId}, generation ${truth.gen}: ${fault}`)
+    return
+  }
+  report.lost += 1
+  const cause = await run.judge.causeOf(zoomUserId)
+  if (typeof cause === 'string') report.lostBy[cause] += 1
+  else report.unexcused.push(`${zoomUserId}, generation ${truth.gen}: ${cause.unexcused}`)
 }
 
 /** Access tokens run out all the time, so that refreshes happen all the time. */
@@ -132,35 +93,31 @@ async function expireNowAndThen({ direct, random, isOver, members }: Run): Promi
 }
 
 /** Everything whole again: leases run out, every host mints or says why not; then database and Zoom are compared. */
-async function settle({ zoom, proxy, direct, population, members, truths, report }: Run): Promise<void> {
+async function settle(run: Run): Promise<void> {
+  const { zoom, proxy, direct, population, members, truths, report } = run
   zoom.clearFaults()
   proxy.open()
   await delay(2000)
-  await direct.query(`UPDATE grant_tokens SET lease_until = NULL`)
-  await direct.query(`UPDATE grant_tokens SET access_expires_at = clock_timestamp()`)
+  const endLeases = `UPDATE grant_tokens SET lease_until = NULL, access_expires_at = clock_timestamp()`
+  await persistently(() => direct.query(endLeases))
   for (const member of members) {
-    for (let tries = 0; tries < 20; tries++) {
+    for (let tries = 0; tries < 120; tries++) {
       const answer = await population.mint(member)
       if (answer === 200 || answer === 'reconnect_required') break
       await delay(500)
     }
   }
   for (const [user, truth] of await truths()) {
-    const fault = faultOf(truth)
-    if (fault) report.mislabelled.push(`${user}: ${fault}`)
-    else if (truth.status === 'reconnect_required') report.lost += 1
+    await judge(user, truth, run)
+    if (truth.isIntentOpen && truth.status === 'connected') report.atTheEnd.intentOpen += 1
+    else if (truth.status === 'connected') report.atTheEnd.connected += 1
+    else if (truth.reason === 'rotation_lost') report.atTheEnd.rotationLost += 1
   }
 }
 
-/** Runs replicas under load while they, their database and their Zoom fail by the seed, and counts what was lost. */
-export async function runSoak(options: SoakOptions): Promise<SoakReport> {
-  const { databaseUrl, seconds, seed, say = () => {} } = options
-  const random = createRandom(seed)
-  const zoom = await startSimulator({})
-  const proxy = await startPgProxy(databaseUrl)
-  const key = randomBytes(32)
-  const settings = {
-    DATABASE_URL: proxy.url,
+function settingsFor({ zoom, databaseUrl, key }: { zoom: Simulator; databaseUrl: string; key: Buffer }) {
+  return {
+    DATABASE_URL: databaseUrl,
     ENCRYPTION_KEYS: `soak:${key.toString('base64')}`,
     OPERATOR_API_KEY: randomBytes(24).toString('base64url'),
     RECALL_VERIFICATION_SECRETS: `whsec_${randomBytes(32).toString('base64')}`,
@@ -170,16 +127,29 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     ZOOM_API_BASE_URL: zoom.apiBaseUrl,
     LOG_LEVEL: 'fatal',
   }
+}
+
+/** Runs replicas under load while they, their database and their Zoom fail by the seed, and counts what was lost. */
+export async function runSoak(options: SoakOptions): Promise<SoakReport> {
+  const { databaseUrl, seconds, seed, familyRevocation = false, say = () => {} } = options
+  const random = createRandom(seed)
+  const modes = { familyRevocation, refreshKillsAccessToken: random.next() < 0.5, latencyMs: random.between(0, 60) }
+  const zoom = await startSimulator({ modes })
+  const proxy = await startPostgresProxy(databaseUrl)
+  const key = randomBytes(32)
+  const settings = settingsFor({ zoom, databaseUrl: proxy.url, key })
   const direct = new pg.Pool({ connectionString: databaseUrl, max: 4 })
   direct.on('error', () => undefined)
   const fleet = await startFleet(options.replicas, settings, random)
   const { OPERATOR_API_KEY: operatorKey, RECALL_VERIFICATION_SECRETS: recallSecret } = settings
   const population = createPopulation({ fleet, zoom, operatorKey, recallSecret })
-  const sql = createSql(direct)
-  const cipher = createGrantCipher(createSecretBox({ sql, keyring: createLocalKeyring([{ kid: 'soak', key }]) }))
   const members: Member[] = []
   for (let index = 0; index < options.hosts; index++) members.push(await population.add(index))
-  say(`seed ${seed}: ${options.replicas} replicas, ${members.length} hosts, ${seconds} s`)
+  say(
+    `seed ${seed}: ${options.replicas} replicas, ${members.length} hosts, ${seconds} s, Zoom ${JSON.stringify(modes)}`,
+  )
+  const sql = createSql(direct)
+  const cipher = createGrantCipher(createSecretBox({ sql, keyring: createLocalKeyring([{ kid: 'soak', key }]) }))
   const endAt = performance.now() + seconds * 1000
   const run: Run = {
     random,
@@ -189,23 +159,15 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     population,
     members,
     direct,
-    truths: () => truthOf({ sql, cipher }, (user) => zoom.liveRefreshToken(user, CLIENT_ID)),
+    judge: await createLossJudge({ direct, zoom, fleet }),
+    restartDatabase: options.restartDatabase,
+    mayEndLeases: !familyRevocation,
+    truths: () => persistently(() => truthOf({ sql, cipher }, (user) => zoom.liveRefreshToken(user, CLIENT_ID))),
+    noted: new Set(),
     isOver: () => performance.now() >= endAt,
     report: emptyReport(),
   }
-  const load = [...members.map((member) => botsOf(member, run)), expireNowAndThen(run)]
-  const events: Promise<void>[] = []
-  const started = performance.now()
-  for (let next = started + 60_000; !run.isOver(); ) {
-    await delay(random.between(2000, 4000))
-    events.push(oneEvent(run)) // several at once, as it happens
-    if (performance.now() < next) continue
-    next += 60_000
-    say(
-      `${Math.round((performance.now() - started) / 60_000)} min: ${JSON.stringify({ ...run.report, refreshes: zoom.refreshes })}`,
-    )
-  }
-  await Promise.all([...load, ...events])
+  await strain(run, say)
   await settle(run)
   run.report.refreshes = zoom.refreshes
   await fleet.end()
@@ -215,15 +177,19 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   return run.report
 }
 
-const emptyReport = (): SoakReport => ({
-  kills: 0,
-  freezes: 0,
-  rollingRestarts: 0,
-  databaseCuts: 0,
-  zoomFaults: 0,
-  refreshes: 0,
-  mints: 0,
-  refused: {},
-  lost: 0,
-  mislabelled: [],
-})
+/** Load and mishaps until the time is over, with a line a minute; resolves when the last mishap is mended. */
+async function strain(run: Run, say: (line: string) => void): Promise<void> {
+  const { random, members, report, zoom } = run
+  const load = [...members.map((member) => botsOf(member, run)), expireNowAndThen(run)]
+  const events: Promise<void>[] = []
+  const startedAt = performance.now()
+  for (let nextLineAt = startedAt + 60_000; !run.isOver(); ) {
+    await delay(random.between(2000, 4000))
+    events.push(oneEvent(run)) // several at once, as it happens
+    if (performance.now() < nextLineAt) continue
+    nextLineAt += 60_000
+    const minutes = Math.round((performance.now() - startedAt) / 60_000)
+    say(`${minutes} min: ${JSON.stringify({ ...report, refreshes: zoom.refreshes })}`)
+  }
+  await Promise.all([...load, ...events])
+}

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
-import { startPostgresProxy } from '../helpers/postgres-proxy.ts'
+import { type PostgresProxy, startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import {
   endLease,
   expireAccessToken,
@@ -17,7 +17,7 @@ import {
 } from '../helpers/vault.ts'
 
 let t: TestApp
-let proxy: Awaited<ReturnType<typeof startPostgresProxy>>
+let proxy: PostgresProxy
 /** The replica under test reaches the database through the proxy; `t` looks at it directly. */
 let replica: Replica
 
@@ -32,7 +32,7 @@ afterAll(async () => {
   await t.stop()
 })
 afterEach(() => {
-  proxy.comeBack()
+  proxy.open()
   t.zoom.clearFaults()
 })
 
@@ -62,13 +62,13 @@ async function zoomHasRotated() {
 
 describe('a rotated pair reaches the database', () => {
   test.each([
-    ['although the answer to its COMMIT is lost: it is read back, not written or refreshed again', true],
-    ['although the first write never arrives', false],
-  ])('%s', async (_, isDelivered) => {
+    ['although the answer to its COMMIT is lost: it is read back, not written or refreshed again', 'response'],
+    ['although the first write never arrives', 'request'],
+  ] as const)('%s', async (_, when) => {
     const host = await newVaultHost(t)
     await expireAccessToken(t, host)
     const before = await refreshesCounted('ok')
-    const lost = proxy.lose('grant_persist', { isDelivered })
+    const lost = proxy.lose({ statement: 'grant_persist', when })
     const answer = mint(host)
     await lost
     expect(await answer).toEqual([200])
@@ -91,10 +91,10 @@ describe('a rotated pair reaches the database', () => {
   test('although the database is away when Zoom answers, as soon as it is back', async () => {
     const { host, refresh, answer } = await zoomHasRotated()
     const triesBefore = tries()
-    proxy.goAway()
+    proxy.cut()
     refresh.release()
     await expect.poll(tries).toBeGreaterThan(triesBefore + 2)
-    proxy.comeBack()
+    proxy.open()
     await answer
     await expectStoredOnce(host)
   })
@@ -142,7 +142,7 @@ test('a verdict whose answer is lost stands, with its reason, and is not asked f
   const host = await newVaultHost(t)
   await expireAccessToken(t, host)
   t.zoom.revokeGrant(host.email)
-  const lost = proxy.lose('grant_verdict', { isDelivered: true })
+  const lost = proxy.lose({ statement: 'grant_verdict', when: 'response' })
   const answer = mint(host)
   await lost
   expect(await answer).toEqual([404, 'reconnect_required'])
@@ -154,7 +154,7 @@ test('a verdict whose answer is lost stands, with its reason, and is not asked f
 test('where the answer to the lease is lost, nothing is sent to Zoom; the next attempt recovers', async () => {
   const host = await newVaultHost(t)
   await expireAccessToken(t, host)
-  const lost = proxy.lose('grant_acquire', { isDelivered: true })
+  const lost = proxy.lose({ statement: 'grant_acquire', when: 'response' })
   const answer = mint(host)
   await lost
   expect(await answer).toEqual([503, 'store_unavailable'])
@@ -166,21 +166,21 @@ test('where the answer to the lease is lost, nothing is sent to Zoom; the next a
 })
 
 test.each([
-  ['grant_first_pair', true],
-  ['grant_reconnect', true],
-  ['grant_reconnect', false],
-])(
-  'a pair from a new authorisation is stored although %s loses its connection (delivered: %s)',
-  async (label, isDelivered) => {
+  ['grant_first_pair', 'response'],
+  ['grant_reconnect', 'response'],
+  ['grant_reconnect', 'request'],
+] as const)(
+  'a pair from a new authorisation is stored although %s loses its connection at its %s',
+  async (statement, when) => {
     const host = await newVaultHost(t)
     const [app] = await rows<{ id: string }>(t, `SELECT id FROM zoom_apps WHERE managed_by = 'environment'`)
     const [grant] = await rows<{ zoom_user_id: string }>(t, 'SELECT zoom_user_id FROM grants WHERE id = $1', [
       host.grantId,
     ])
-    const zoomUserId = label === 'grant_reconnect' ? String(grant?.zoom_user_id) : 'somebody-new'
-    const accessToken = `access-${isDelivered}-${label}`
+    const zoomUserId = statement === 'grant_reconnect' ? String(grant?.zoom_user_id) : 'somebody-new'
+    const accessToken = `access-${when}-${statement}`
     const tokens = { accessToken, refreshToken: 'refresh', expiresInSeconds: 3600, scopes: [] }
-    const lost = proxy.lose(label, { isDelivered })
+    const lost = proxy.lose({ statement, when })
     const admitted = replica.services.vault.admit({
       zoomAppId: String(app?.id),
       zoomUserId,
@@ -199,11 +199,11 @@ test('without its database a bot gets 503 store_unavailable and no token, and Zo
   const host = await newVaultHost(t)
   expect(await mint(host)).toEqual([200])
   const before = t.zoom.minted.length
-  proxy.goAway()
+  proxy.cut()
   const answer = await replica.bot(host.joinUrl)
   expect(told(answer)).toEqual([503, 'store_unavailable'])
   expect(answer.headers['retry-after']).toBeDefined()
   expect(t.zoom.minted.length).toBe(before)
-  proxy.comeBack()
+  proxy.open()
   expect(await mint(host)).toEqual([200])
 })

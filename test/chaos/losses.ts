@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import type { Simulator } from '../../simulator/server.ts'
+import type { Fleet } from './fleet.ts'
+
+/** What excuses a lost rotation; anything else is a broken promise. */
+export type LossCause = 'answer_spoilt' | 'killed' | 'frozen' | 'database_away'
+
+export interface LossJudge {
+  /** Notes that the database was, or may have been, away. */
+  noteOutage(fromMs: number, toMs: number): void
+  /** Why the last rotation of this Zoom user's grant was lost; a sentence where nothing excuses it. */
+  causeOf(zoomUserId: string): Promise<LossCause | { unexcused: string }>
+}
+
+// the promise: an answer that reached a process which lived 100 ms longer is kept. The rest is for a machine whose cores
+// are all busy: the answer is timed where the simulator sends it, not where the process reads it
+const LIVED_MS = 100
+const BUSY_MACHINE_MS = 400
+
+/** Who took which lease: the row itself only names the last holder. */
+const NOTE_LEASES = [
+  `CREATE TABLE chaos_leases (grant_id uuid, lease_seq bigint, owner text, taken_at timestamptz)`,
+  `CREATE FUNCTION chaos_note_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+     INSERT INTO chaos_leases VALUES (NEW.grant_id, NEW.lease_seq, NEW.lease_owner, clock_timestamp());
+     RETURN NULL;
+   END $$`,
+  `CREATE TRIGGER chaos_note_lease AFTER UPDATE ON grant_tokens FOR EACH ROW
+     WHEN (NEW.lease_seq > OLD.lease_seq) EXECUTE FUNCTION chaos_note_lease()`,
+]
+
+/** Repeats what needs the database until it is there. */
+export async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (/^(22|23|42)/.test(String((error as { code?: unknown }).code))) throw error // the work itself is wrong
+      await delay(250)
+    }
+  }
+}
+
+/**
+ * Holds every loss against what was done to its holder: the simulator knows when it answered the refresh and whether a fault
+ * spoilt the answer, the fleet knows when which process died or slept, the lease's owner says which process it was.
+ */
+export async function createLossJudge(deps: { direct: pg.Pool; zoom: Simulator; fleet: Fleet }): Promise<LossJudge> {
+  const { direct, zoom, fleet } = deps
+  const outages: { fromMs: number; toMs: number }[] = []
+  for (const text of NOTE_LEASES) await direct.query(text)
+
+  /** The process that held the lease at this time; a name in the lease is host/pid/id (src/foundation.ts). */
+  async function holderAt(zoomUserId: string, atMs: number): Promise<number | null> {
+    const { rows } = await persistently(() =>
+      direct.query<{ owner: string }>(
+        `SELECT l.owner FROM chaos_leases l JOIN grants g ON g.id = l.grant_id
+          WHERE g.zoom_user_id = $1 AND l.taken_at <= to_timestamp($2::float8 / 1000)
+          ORDER BY l.lease_seq DESC LIMIT 1`,
+        [zoomUserId, atMs + 1], // the simulator's time is cut to whole milliseconds
+      ),
+    )
+    return rows[0] ? Number(rows[0].owner.split('/').at(-2)) : null
+  }
+
+  return {
+    noteOutage: (fromMs, toMs) => void outages.push({ fromMs, toMs }),
+    async causeOf(zoomUserId) {
+      const rotation = zoom
+        .log({ grant_type: 'refresh_token', user_id: zoomUserId })
+        .filter(({ status }) => status === 200)
+        .at(-1)
+      if (!rotation) return { unexcused: 'Zoom never rotated its refresh token' }
+      if (rotation.fault !== null) return 'answer_spoilt'
+      const sentMs = Date.parse(rotation.time)
+      const pid = await holderAt(zoomUserId, sentMs)
+      if (pid === null) return { unexcused: 'nobody held its lease' }
+      if (fleet.napsOf(pid).some(({ toMs }) => toMs === null || toMs >= sentMs)) return 'frozen'
+      const ending = fleet.endingOf(pid)
+      if (!ending) return { unexcused: 'its holder lives' }
+      const livedMs = ending.atMs - sentMs
+      if (ending.signal === 'SIGKILL' && livedMs <= LIVED_MS + BUSY_MACHINE_MS) return 'killed'
+      if (outages.some(({ fromMs, toMs }) => toMs >= sentMs && fromMs <= ending.atMs)) return 'database_away'
+      return { unexcused: `its holder had the answer for ${livedMs} ms before ${ending.signal}` }
+    },
+  }
+}
