@@ -1,5 +1,6 @@
 import { buildApp } from '../app.ts'
 import type { Diagnosis, Patient } from '../grants/doctor.ts'
+import { StartError } from '../startup.ts'
 import { readRefreshLog } from './refresh-log.ts'
 
 type Env = Record<string, string | undefined>
@@ -11,13 +12,15 @@ async function withServices<T>(
 ): Promise<T> {
   const built = await buildApp({ env: { ...env, LOG_LEVEL: 'fatal' } })
   try {
+    const { pending } = await built.readiness.migrations()
+    if (pending.length > 0) throw new StartError(`Migrations are pending: ${pending.join(', ')}. Run latchkey migrate.`)
     return await work(built)
   } finally {
     await built.app.close()
   }
 }
 
-/** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws store_unavailable */
+/** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws StartError for pending migrations, store_unavailable */
 export async function adopt(env: Env, say: Say): Promise<void> {
   await withServices(env, async ({ app, services }) => {
     await services.installation.adopt()
@@ -31,23 +34,24 @@ export interface DoctorOptions {
   log?: string | undefined
 }
 
-/** Says how the grants are and which hosts must connect again; touches no grant. @throws store_unavailable */
+/** Says how the grants are and which hosts must connect again; touches no grant. @throws StartError for pending migrations, store_unavailable */
 export async function doctor(env: Env, { json, log }: DoctorOptions, say: Say): Promise<void> {
+  const refreshes = log === undefined ? null : await readRefreshLog(log)
   await withServices(env, async ({ services }) => {
     await services.installation.refresh()
     await services.lineage.check()
     const diagnosis = await services.doctor.diagnose()
-    const spent = log === undefined ? null : await services.doctor.findSpent(await readRefreshLog(log))
+    const spent = refreshes && (await services.doctor.findSpent(refreshes))
     const isForeign = services.installation.isForeign()
     if (json) say(JSON.stringify({ foreign_database: isForeign, ...asFields(diagnosis), rotated_after_backup: spent }))
     else for (const line of report(diagnosis, spent, isForeign)) say(line)
   })
 }
 
-/** After a restore: marks the hosts whose rotation the log tells of and the database has lost. @throws store_unavailable */
+/** After a restore: marks the hosts whose rotation the log tells of and the database has lost. @throws StartError for pending migrations, store_unavailable */
 export async function markRestored(env: Env, { log }: { log: string }, say: Say): Promise<void> {
+  const spent = await readRefreshLog(log)
   await withServices(env, async ({ services }) => {
-    const spent = await readRefreshLog(log)
     const patients = await services.doctor.findSpent(spent)
     const marked = await services.doctor.markSpent(spent)
     say(`The log tells of refreshes of ${spent.length} grants; ${marked} of them are marked restored_backup.`)
