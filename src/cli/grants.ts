@@ -39,8 +39,7 @@ export async function doctor(env: Env, { json, log }: DoctorOptions, say: Say): 
   const refreshes = log === undefined ? null : await readRefreshLog(log)
   await withServices(env, async ({ services }) => {
     await services.installation.refresh()
-    await services.lineage.check()
-    const diagnosis = await services.doctor.diagnose()
+    const diagnosis = await services.doctor.diagnose({ isUnnoted: await services.lineage.isUnnoted() })
     const spent = refreshes && (await services.doctor.findSpent(refreshes))
     const isForeign = services.installation.isForeign()
     if (json) say(JSON.stringify({ foreign_database: isForeign, ...asFields(diagnosis), rotated_after_backup: spent }))
@@ -48,13 +47,18 @@ export async function doctor(env: Env, { json, log }: DoctorOptions, say: Say): 
   })
 }
 
-/** After a restore: marks the hosts whose rotation the log tells of and the database has lost. @throws StartError for pending migrations, store_unavailable */
+/**
+ * After a restore: notes it, so that what Zoom refuses of the pairs in the backup reads `restored_backup`, and marks the hosts
+ * whose rotation the log tells of and the database has lost. @throws StartError for pending migrations, store_unavailable
+ */
 export async function markRestored(env: Env, { log }: { log: string }, say: Say): Promise<void> {
   const spent = await readRefreshLog(log)
   await withServices(env, async ({ services }) => {
     const patients = await services.doctor.findSpent(spent)
     const marked = await services.doctor.markSpent(spent)
-    say(`The log tells of refreshes of ${spent.length} grants; ${marked} of them are marked restored_backup.`)
+    await services.lineage.noteRestore()
+    say(`The log tells of the last rotation of ${spent.length} grants; ${marked} of them are marked restored_backup.`)
+    say('The restore is noted: what Zoom refuses of older pairs from now on reads restored_backup too.')
     for (const line of table(patients)) say(line)
   })
 }

@@ -2,6 +2,8 @@ import { AppError } from '../errors.ts'
 
 // rotation.md's probe: soon enough to notice a mended secret, rare enough not to hammer a refused one
 const PROBE_EVERY_MS = 2000
+// an app that nobody has asked for since is not worth an alert: deleted, or without hosts
+const FORGOTTEN_MS = 10 * 60_000
 
 export interface AppBreaker {
   /** @throws app_misconfigured while Zoom refuses the app and its next probe is not due */
@@ -38,6 +40,6 @@ export function createAppBreaker(monotonicNow: () => number): AppBreaker {
       return isFirst
     },
     recover: (zoomAppId) => probeAt.delete(zoomAppId),
-    openCount: () => probeAt.size,
+    openCount: () => [...probeAt.values()].filter((dueMs) => monotonicNow() - dueMs < FORGOTTEN_MS).length,
   }
 }

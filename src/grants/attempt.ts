@@ -7,11 +7,13 @@ import type { Breakers } from './breakers.ts'
 import type { GrantCipher } from './cipher.ts'
 import type { LifeRules } from './life.ts'
 import type { Lineage } from './lineage.ts'
+import { isoTime, REFRESHED } from './log-lines.ts'
 import type { CountedOutcome, GrantMetrics } from './metrics.ts'
-import type { GrantStore, Lease, SealedPair } from './store.ts'
+import type { GrantStore, Lease, SealedPair, StoredPair } from './store.ts'
 import { untilStored } from './until-stored.ts'
 import type { Watermarks } from './watermarks.ts'
 
+type StoredAt = Pick<StoredPair, 'storedAtSeconds'>
 type Rejected = RefreshResult & { outcome: 'rejected' }
 
 export interface ZoomAppCredentials {
@@ -83,37 +85,43 @@ export function createAttempt(deps: AttemptDeps) {
   const { store, cipher, oauth, breakers, life, watermarks, lineage, log, metrics, monotonicNow } = deps
 
   /** One line and one count for every attempt: with `outcome` ok, the only record outside the database of what was spent. */
-  function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome): void {
+  function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome, stored?: StoredAt): void {
     const durationMs = Math.round(monotonicNow() - acquiredAtMs)
     metrics.countRefresh(outcome, durationMs)
-    log.info(
-      { grant_id: grantId, attempt_id: id, gen: Number(lease.gen), outcome, duration_ms: durationMs },
-      'a refresh ended',
-    )
+    const storedAt = stored ? { stored_at: isoTime(stored.storedAtSeconds) } : {}
+    const fields = { grant_id: grantId, attempt_id: id, gen: Number(lease.gen), outcome, duration_ms: durationMs }
+    log.info({ ...fields, ...storedAt }, REFRESHED)
   }
 
   /** PERSIST of rotation.md: by generation, and read back where the answer of the database is unclear. */
-  async function persist(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
+  async function persist(attempt: Attempt, tokens: TokenSet): Promise<(FreshToken & StoredAt) | null> {
     const { grantId, lease } = attempt
     const { accessToken, expiresInSeconds } = tokens
     const gen = lease.gen + 1n
     const sealed = await untilStored(log, grantId, () => cipher.sealPair(grantId, gen, tokens))
     const pair = { ...sealed, expiresInSeconds }
-    const storedAtSeconds = await untilStored(log, grantId, () => storePair(attempt, pair, tokens))
-    if (storedAtSeconds === null) return null
+    const stored = await untilStored(log, grantId, () => storePair(attempt, pair, tokens))
+    if (!stored) return null
+    const { storedAtSeconds } = stored
     watermarks.note(grantId, { gen, storedAtSeconds })
-    watermarks.keep(grantId, gen, pair)
-    return { accessToken, gen, lifeSeconds: expiresInSeconds }
+    watermarks.keep(grantId, gen, pair, stored)
+    return { accessToken, gen, lifeSeconds: expiresInSeconds, storedAtSeconds }
   }
 
-  /** When it was stored; null where the generation has moved: what is stored counts, and is never overwritten. */
-  async function storePair(attempt: Attempt, pair: SealedPair, tokens: TokenSet): Promise<number | null> {
+  /** Null where the generation has moved: what is stored counts, and is never overwritten. */
+  async function storePair(attempt: Attempt, pair: SealedPair, tokens: TokenSet): Promise<StoredPair | null> {
     const { grantId, lease, credentials } = attempt
-    const storedAtSeconds = await store.persist(grantId, lease, pair, tokens.scopes)
-    if (storedAtSeconds !== null) return storedAtSeconds
+    const stored = await store.persist(grantId, lease, pair, tokens.scopes)
+    if (stored) return stored
     const row = await store.stored(grantId)
     // an earlier try's COMMIT may have succeeded although its answer was lost: the same ciphertext in the row proves it
-    if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return row.storedAtSeconds
+    if (row?.refreshCt && pair.refreshCt.equals(row.refreshCt)) return row
+    if (row && row.status !== 'disconnected' && row.gen < lease.gen && watermarks.seenBeyond(grantId, row) !== null) {
+      // the database went backwards under us: what it holds is older than what we spent
+      const { consentEpoch, consentReason } = row
+      await store.heal(grantId, row.gen, lease.gen + 1n, { ...pair, consentEpoch, consentReason })
+      return await storePair(attempt, pair, tokens) // finds its own ciphertext, or what was faster
+    }
     const isLetGo = !row || (row.status === 'disconnected' && !row.isKeptAtZoom)
     if (isLetGo) await oauth.revoke({ ...credentials, accessToken: tokens.accessToken })
     return null
@@ -166,7 +174,8 @@ export function createAttempt(deps: AttemptDeps) {
   async function rotated(attempt: Attempt, tokens: TokenSet): Promise<FreshToken | null> {
     life.noteIssued(tokens.expiresInSeconds)
     const fresh = await persist(attempt, tokens)
-    report(attempt, fresh ? 'ok' : 'sibling_won')
+    if (fresh) report(attempt, 'ok', fresh)
+    else report(attempt, 'sibling_won')
     return fresh
   }
 
@@ -178,10 +187,12 @@ export function createAttempt(deps: AttemptDeps) {
       breakers.grant.noteFailure(grantId)
       if (breakers.endpoint.noteFailure(grantId))
         log.error('Zoom’s token endpoint fails for every grant: refreshes are paused, one probe every 2 s')
-    } else if (outcome !== 'refused') {
-      breakers.grant.noteAnswer(grantId)
-      if (breakers.endpoint.noteAnswer()) log.info('Zoom’s token endpoint answers again')
+      return
     }
+    if (outcome === 'refused')
+      breakers.grant.noteFailure(grantId) // an answer, but none that helps this grant
+    else breakers.grant.noteAnswer(grantId)
+    if (breakers.endpoint.noteAnswer()) log.info('Zoom’s token endpoint answers again')
   }
 
   /** Every answer of the token endpoint and what it does to the row (rotation.md 3.1). Null: read the row again. */
@@ -213,6 +224,13 @@ export function createAttempt(deps: AttemptDeps) {
     }
   }
 
+  /**
+   * Opens a reserved connection and the data key before Zoom is asked: between its answer and the write that must not be lost
+   * there is then as little as can be. Its failure is not ours to judge: the write is repeated in any case.
+   */
+  const prepareToStore = (grantId: string) =>
+    Promise.all([store.stored(grantId), cipher.prepare(grantId)]).catch(() => undefined)
+
   /** Gives the lease back where nothing was sent under it. */
   async function unused({ grantId, lease }: Attempt): Promise<null> {
     await store.release(grantId, lease, null)
@@ -229,6 +247,7 @@ export function createAttempt(deps: AttemptDeps) {
       await unused(attempt) // or the next attempt would take this one for sent
       throw error
     })
+    await prepareToStore(grantId)
     for (const isLast of [false, true]) {
       // a process that slept since it asked for the lease may no longer hold it: then nothing is sent
       if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) return await unused(attempt)

@@ -8,6 +8,8 @@ export interface GrantCipher {
     gen: bigint,
     tokens: { accessToken: string; refreshToken: string },
   ): Promise<{ refreshCt: Buffer; accessCt: Buffer }>
+  /** Loads the data key that the next pair will be sealed under. */
+  prepare(grantId: string): Promise<void>
   openRefreshToken(grantId: string, gen: bigint, ciphertext: Uint8Array): Promise<string>
   openAccessToken(grantId: string, gen: bigint, ciphertext: Uint8Array): Promise<string>
 }
@@ -26,6 +28,9 @@ export function createGrantCipher(box: SecretBox): GrantCipher {
       const refreshCt = await box.seal(placeOf(grantId, 'refresh_ct', gen), refreshToken)
       const accessCt = await box.seal(placeOf(grantId, 'access_ct', gen), accessToken)
       return { refreshCt, accessCt }
+    },
+    async prepare(grantId) {
+      await box.seal(placeOf(grantId, 'refresh_ct', 0n), '')
     },
     openRefreshToken: (grantId, gen, ciphertext) => box.open(placeOf(grantId, 'refresh_ct', gen), ciphertext),
     openAccessToken: (grantId, gen, ciphertext) => box.open(placeOf(grantId, 'access_ct', gen), ciphertext),

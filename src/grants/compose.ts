@@ -37,7 +37,7 @@ export function createGrants(options: GrantsOptions) {
     countBackwards: metrics.countBackwards,
     isForeign,
   })
-  const lineage = createLineage({ sql, log, onChange: restoreGuard.sweep })
+  const lineage = createLineage({ sql, log, onChange: restoreGuard.sweepAll })
   const breakers = createBreakers({ monotonicNow, random })
   metrics.watchBreakers(breakers.open)
   const vault = createGrantVault({
@@ -50,6 +50,6 @@ export function createGrants(options: GrantsOptions) {
     lineage,
     breakers,
   })
-  const grantUpkeep = createGrantUpkeep({ store, vault, isForeign, showGrants: metrics.showGrants })
+  const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
   return { vault, lineage, grantUpkeep }
 }

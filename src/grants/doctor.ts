@@ -9,11 +9,11 @@ export interface Patient {
   reason: string
 }
 
-/** A refresh that an old log tells of: this generation was spent, and Zoom answered with another pair. */
+/** A refresh or an authorisation that a log tells of: this generation is dead since. */
 export interface SpentGeneration {
   grantId: string
   gen: number
-  /** When the log line was written. */
+  /** When the pair that came of it was stored, by the database's clock. */
   at: string
 }
 
@@ -36,7 +36,7 @@ const ORDER = `ORDER BY te.slug, l.kind, l.external_user_id`
 
 const CHANGES = statement(
   'doctor_changes',
-  `SELECT first_seen_at::timestamptz(0) AS "at" FROM database_lineages WHERE number > 1 ORDER BY number`,
+  `SELECT first_seen_at::timestamptz(0) AS "at" FROM database_lineages WHERE is_change ORDER BY number`,
 )
 const COUNTS = statement(
   'doctor_counts',
@@ -45,7 +45,7 @@ const COUNTS = statement(
 const OPEN_INTENTS = statement(
   'doctor_open_intents',
   `SELECT count(*)::int AS count FROM grant_tokens
-    WHERE intent_gen IS NOT NULL AND (lease_until IS NULL OR lease_until < clock_timestamp())`,
+    WHERE status = 'connected' AND intent_gen IS NOT NULL AND (lease_until IS NULL OR lease_until < clock_timestamp())`,
 )
 const TO_RECONNECT = statement(
   'doctor_to_reconnect',
@@ -59,7 +59,7 @@ const DOUBTFUL = statement(
   `SELECT ${PATIENT}, 'stored before the database changed' AS reason
      FROM ${LINKS} l JOIN tenants te ON te.id = l.tenant_id JOIN grant_tokens t ON t.grant_id = l.grant_id
     WHERE t.status = 'connected'
-      AND t.refreshed_at < (SELECT max(first_seen_at) FROM database_lineages WHERE number > 1) ${ORDER}`,
+      AND t.refreshed_at < (SELECT CASE WHEN $1 THEN now() ELSE max(first_seen_at) FILTER (WHERE is_change) END FROM database_lineages) ${ORDER}`,
 )
 // a row that was stored after the line was written is a later authorisation, whatever its number
 const IS_SPENT = `t.grant_id = s.grant_id AND t.gen <= s.gen AND t.refreshed_at < s.at
@@ -87,15 +87,17 @@ export function createDoctor(sql: Sql) {
     spent.map(({ at }) => at),
   ]
   return {
-    async diagnose(): Promise<Diagnosis> {
+    /** `isUnnoted`: the database is another one than any process has noted yet. */
+    async diagnose({ isUnnoted }: { isUnnoted: boolean }): Promise<Diagnosis> {
       const changes = await sql.rows<{ at: Date }>(CHANGES, [])
       const [open] = await sql.rows<{ count: number }>(OPEN_INTENTS, [])
+      const noted = changes.map(({ at }) => at.toISOString())
       return {
-        databaseChanges: changes.map(({ at }) => at.toISOString()),
+        databaseChanges: isUnnoted ? [...noted, new Date().toISOString()] : noted,
         grants: await sql.rows(COUNTS, []),
         openIntents: open?.count ?? 0,
         toReconnect: await sql.rows<Patient>(TO_RECONNECT, []),
-        doubtful: await sql.rows<Patient>(DOUBTFUL, []),
+        doubtful: await sql.rows<Patient>(DOUBTFUL, [isUnnoted]),
       }
     },
     /** Whose stored pair a log proves to be spent. */

@@ -62,8 +62,8 @@ export function createRefresher(deps: RefreshDeps) {
   }
 
   async function readUsable(grantId: string): Promise<GrantRow> {
-    const row = await store.read(grantId)
-    if (row && (await restoreGuard.examine(grantId, row))) return await readUsable(grantId)
+    let row = await store.read(grantId)
+    if (row && (await restoreGuard.examine(grantId, row))) row = await store.read(grantId)
     if (!row || row.status === 'disconnected') throw disconnected()
     if (row.blockedReason) throw hostBlocked(row.blockedReason)
     if (row.status === 'reconnect_required') throw reconnectRequired(row.statusReason)
@@ -72,11 +72,11 @@ export function createRefresher(deps: RefreshDeps) {
 
   async function takeLease(grantId: string, row: GrantRow): Promise<Attempt | null> {
     breakers.grant.check(grantId)
-    breakers.endpoint.check()
     breakers.app.check(row.zoomAppId)
     const credentials = await credentialsOf(row.zoomAppId)
     if (!credentials || credentials.clientSecrets.length === 0)
       throw new AppError('app_misconfigured', 'The secret of this Zoom app is not configured any more.')
+    breakers.endpoint.check() // last: its probe is then really sent
     const acquiredAtMs = monotonicNow()
     const attemptId = uuidv7()
     const lease = await store.acquire(grantId, row.gen, owner, attemptId)

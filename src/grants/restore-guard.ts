@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { createSingleFlight } from '../lib/single-flight.ts'
 import type { GrantStore } from './store.ts'
 import type { Mark, Watermarks } from './watermarks.ts'
 
@@ -22,11 +23,16 @@ const ROWS_AT_ONCE = 1000
  * the grant is marked `restored_backup` where it is not.
  */
 export function createRestoreGuard({ store, watermarks, log, countBackwards, isForeign }: RestoreGuardDeps) {
+  const sweeps = createSingleFlight<void>()
+  let isAllDue = false
+
   async function putBack(grantId: string, gen: bigint, seenGen: bigint): Promise<void> {
     const pair = watermarks.pairOf(grantId, seenGen)
     const fields = { grant_id: grantId, gen: String(gen), seen_gen: String(seenGen) }
     if (pair) {
-      if (!(await store.heal(grantId, gen, seenGen, pair))) return
+      const storedAtSeconds = await store.heal(grantId, gen, seenGen, pair)
+      if (storedAtSeconds === null) return
+      watermarks.note(grantId, { gen: seenGen, storedAtSeconds })
       countBackwards('healed')
       log.error(fields, 'database_went_backwards: a lost rotation was put back')
     } else if (await store.condemnRestored(grantId, gen)) {
@@ -34,6 +40,36 @@ export function createRestoreGuard({ store, watermarks, log, countBackwards, isF
       log.error(fields, 'database_went_backwards: a grant must reconnect')
     }
   }
+
+  /** One that fails is met again by the next sweep, and holds up none of the others. */
+  async function sweepOnly(grantIds: string[]): Promise<void> {
+    const failures: unknown[] = []
+    for (let start = 0; start < grantIds.length; start += ROWS_AT_ONCE) {
+      for (const row of await store.generations(grantIds.slice(start, start + ROWS_AT_ONCE))) {
+        const seenGen = watermarks.seenBeyond(row.grantId, row)
+        if (seenGen === null || row.status === 'disconnected') continue
+        await putBack(row.grantId, row.gen, seenGen).catch((error: unknown) => failures.push(error))
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /**
+   * Looks at the grants whose pair this process still has: it may be the only one that can put it back. After the database
+   * became another one, at every grant it has seen. @throws store_unavailable, and is then due again
+   */
+  const sweep = () =>
+    sweeps.run('sweep', async () => {
+      if (isForeign()) return
+      const isAll = isAllDue
+      isAllDue = false
+      try {
+        await sweepOnly(isAll ? watermarks.grantIds() : watermarks.keptGrantIds())
+      } catch (error) {
+        isAllDue ||= isAll
+        throw error
+      }
+    })
 
   return {
     /**
@@ -59,16 +95,13 @@ export function createRestoreGuard({ store, watermarks, log, countBackwards, isF
       countBackwards('condemned')
       log.error({ grant_id: grantId, gen: String(gen) }, 'database_went_backwards: a grant must reconnect')
     },
-    /** Looks at every grant this process has seen: for when the database is known to have changed. */
-    async sweep(): Promise<void> {
-      if (isForeign()) return
-      const grantIds = watermarks.grantIds()
-      for (let start = 0; start < grantIds.length; start += ROWS_AT_ONCE) {
-        for (const row of await store.generations(grantIds.slice(start, start + ROWS_AT_ONCE))) {
-          const seenGen = watermarks.seenBeyond(row.grantId, row)
-          if (seenGen !== null && row.status !== 'disconnected') await putBack(row.grantId, row.gen, seenGen)
-        }
-      }
+    sweep,
+    /** The database has become another one: all that was seen is looked at, now, and until that has succeeded. */
+    sweepAll(): void {
+      isAllDue = true
+      sweep().catch((error: unknown) =>
+        log.info({ err: error }, 'grants could not be compared; the next round does it'),
+      )
     },
   }
 }

@@ -30,7 +30,7 @@ export const ACQUIRE = statement(
             COALESCE(bool_or(a.gen = o.gen - 1 AND a.outcome = 'ok')
               AND bool_or(a.gen = o.gen - 1 AND (a.outcome IS NULL OR a.outcome NOT IN ('ok', 'retryable'))), false)
               AS had_twin
-       FROM refresh_attempts a JOIN o ON o.grant_id = a.grant_id WHERE a.lease_seq > o.lease_seq - 20),
+       FROM refresh_attempts a JOIN o ON o.grant_id = a.grant_id WHERE a.lease_seq > o.lease_seq - 200),
    u AS (
      UPDATE grant_tokens t
         SET lease_until = clock_timestamp() + interval '45 s', lease_seq = GREATEST(t.lease_seq, h.lease_seq) + 1,
@@ -58,7 +58,7 @@ export const PERSIST = statement(
             status = 'connected', status_reason = NULL,
             lease_until = CASE WHEN lease_seq = $6 THEN NULL ELSE lease_until END
       WHERE grant_id = $1 AND gen = $2 AND status <> 'disconnected'
-     RETURNING gen, refreshed_at),
+     RETURNING gen, refreshed_at, consent_epoch, consent_reason),
    g AS (
      UPDATE grants SET scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7 ELSE scopes END,
                        blocked_reason = NULLIF(blocked_reason, 'admin_disabled')
@@ -67,29 +67,37 @@ export const PERSIST = statement(
      UPDATE refresh_attempts
         SET ended_at = clock_timestamp(), outcome = CASE WHEN EXISTS (SELECT FROM u) THEN 'ok' ELSE 'sibling_won' END
       WHERE grant_id = $1 AND lease_seq = $6 AND outcome IS NULL)
-   SELECT EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds" FROM u`,
+   SELECT EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds", consent_epoch AS "consentEpoch",
+          consent_reason AS "consentReason" FROM u`,
 )
 
 /** What a write of a pair meets, or finds when it changed nothing. */
 export const STORED = statement(
   'grant_stored',
   `SELECT gen, status, refresh_ct AS "refreshCt", access_ct AS "accessCt", lease_owner AS "leaseOwner",
-          consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds",
-          EXTRACT(EPOCH FROM clock_timestamp() - refreshed_at)::float8 AS "pairAgeSeconds"
-     FROM grant_tokens WHERE grant_id = $1`,
+          consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
+          EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds",
+          EXTRACT(EPOCH FROM clock_timestamp() - refreshed_at)::float8 AS "pairAgeSeconds",
+          EXISTS (SELECT FROM refresh_attempts a WHERE a.grant_id = t.grant_id AND a.gen = t.gen - 1 AND a.outcome = 'ok')
+            AS "isRefreshed"
+     FROM grant_tokens t WHERE grant_id = $1`,
 )
 
 /**
  * The database has lost a rotation that it had confirmed to this process (restored, or failed over to a standby that lagged),
- * and the pair is still in memory: it goes back under the generation that it was sealed for. A lease on the old pair is void.
+ * and the pair is still in memory: it goes back under the generation that it was sealed for, and no earlier a consent than it
+ * was stored under. A lease on the old pair is void.
  */
 export const HEAL = statement(
   'grant_heal',
   `UPDATE grant_tokens
       SET gen = $3, refresh_ct = $4, access_ct = $5, access_expires_at = clock_timestamp() + $6 * interval '1 s',
           refreshed_at = clock_timestamp(), status = 'connected', status_reason = NULL,
-          lease_until = NULL, intent_gen = NULL, intent_at = NULL
-    WHERE grant_id = $1 AND gen = $2 AND gen < $3 AND status <> 'disconnected' RETURNING gen`,
+          lease_until = NULL, intent_gen = NULL, intent_at = NULL,
+          consent_epoch = GREATEST(consent_epoch, $7),
+          consent_reason = CASE WHEN $7 > consent_epoch THEN $8 ELSE consent_reason END
+    WHERE grant_id = $1 AND gen = $2 AND gen < $3 AND status <> 'disconnected'
+   RETURNING EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
 )
 
 /** The same, where the pair is gone: what the row holds was rotated away. Nothing of it is spent. */
@@ -181,7 +189,8 @@ export const FIRST_PAIR = statement(
   `INSERT INTO grant_tokens (grant_id, status, gen, refresh_ct, access_ct, access_expires_at, refreshed_at)
    VALUES ($1, 'connected', 1, $2, $3, clock_timestamp() + $4 * interval '1 s', clock_timestamp())
    ON CONFLICT (grant_id) DO NOTHING
-   RETURNING consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
+   RETURNING consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
+             EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
 )
 
 /**
@@ -199,7 +208,8 @@ export const RECONNECT = statement(
           consent_reason = CASE WHEN status = 'reconnect_required'
             AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN status_reason ELSE consent_reason END
     WHERE grant_id = $1 AND gen = $2
-   RETURNING consent_epoch AS "consentEpoch", EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
+   RETURNING consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
+             EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
 )
 
 export const NOTE_PROFILE = statement(
@@ -207,9 +217,11 @@ export const NOTE_PROFILE = statement(
   `UPDATE grants SET email = $2, display_name = $3 WHERE id = $1`,
 )
 
+/** Consented to within the last $2 seconds counts too: its link may be on its way. */
 export const IS_LINKED = statement(
   'grant_is_linked',
-  `SELECT EXISTS (SELECT FROM hosts WHERE grant_id = $1) OR EXISTS (SELECT FROM organizations WHERE grant_id = $1) AS "isLinked"`,
+  `SELECT EXISTS (SELECT FROM hosts WHERE grant_id = $1) OR EXISTS (SELECT FROM organizations WHERE grant_id = $1)
+       OR EXISTS (SELECT FROM grants WHERE id = $1 AND connected_at > now() - $2 * interval '1 s') AS "isLinked"`,
 )
 
 /**
@@ -225,6 +237,7 @@ export const DISCONNECT = statement(
       WHERE t.grant_id = $1 AND t.gen = $2
         AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = $1)
         AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = $1)
+        AND NOT EXISTS (SELECT FROM grants WHERE id = $1 AND connected_at > now() - $4 * interval '1 s')
      RETURNING gen),
    g AS (UPDATE grants SET email = NULL, display_name = NULL WHERE id = $1 AND EXISTS (SELECT FROM u))
    SELECT gen FROM u`,
@@ -240,14 +253,21 @@ export const UNLINKED = statement(
     ORDER BY random() LIMIT $1`,
 )
 
-/** History past its time, but never of the current generation and the one before: verdicts are reached by it. */
+/**
+ * One page of the history past its time, from ($1, $2) on: deletes what is no more of a grant's current generation or of the
+ * one before, by which verdicts are reached, and after 90 days all of it, since no refresh token lives so long.
+ */
 export const PURGE_ATTEMPTS = statement(
   'grant_purge_attempts',
-  `DELETE FROM refresh_attempts WHERE id = ANY (ARRAY(
-     SELECT a.id FROM refresh_attempts a JOIN grant_tokens t ON t.grant_id = a.grant_id
-      WHERE a.started_at < now() - interval '30 days' AND a.gen < t.gen - 1
-      ORDER BY a.started_at LIMIT $1 FOR UPDATE OF a SKIP LOCKED))
-   RETURNING id`,
+  `WITH page AS (
+     SELECT id, grant_id, gen, started_at FROM refresh_attempts
+      WHERE started_at < now() - interval '30 days' AND (started_at, id) > ($1::timestamptz, $2::uuid)
+      ORDER BY started_at, id LIMIT $3),
+   gone AS (
+     DELETE FROM refresh_attempts a USING page p, grant_tokens t
+      WHERE a.id = p.id AND t.grant_id = p.grant_id
+        AND (p.gen < t.gen - 1 OR p.started_at < now() - interval '90 days'))
+   SELECT started_at::text AS "startedAt", id FROM page ORDER BY started_at DESC, id DESC LIMIT 1`,
 )
 
 /** Rows of an app (or of a tenant's own apps) that nobody links any more: their tokens were erased when the last link went. */
@@ -264,6 +284,7 @@ export const FORGET = statement(
 export const COUNTS = statement(
   'grant_counts',
   `SELECT status, status_reason AS reason, count(*)::int AS count,
-          COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(intent_at)), 0)::float8 AS "oldestOpenIntentSeconds"
+          COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(intent_at) FILTER (WHERE status = 'connected')), 0)::float8
+            AS "oldestOpenIntentSeconds"
      FROM grant_tokens GROUP BY status, status_reason`,
 )

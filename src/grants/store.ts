@@ -1,6 +1,7 @@
 import type { Sql } from '../lib/sql.ts'
 import type { GrantCounts } from './metrics.ts'
 import * as statements from './statements.ts'
+import type { Consented } from './watermarks.ts'
 
 /** A grant as the vault reads it before it decides. Lives are seconds left by the database's clock. */
 export interface GrantRow {
@@ -47,14 +48,22 @@ export interface StoredRow {
   /** Let go without being revoked. */
   isKeptAtZoom: boolean
   consentEpoch: number
+  consentReason: string | null
   storedAtSeconds: number
   pairAgeSeconds: number
+  /** A refresh brought this pair, not an authorisation. */
+  isRefreshed: boolean
 }
 
-/** A new authorisation that is stored. */
-export interface StoredConsent {
-  consentEpoch: number
+/** A pair that is stored, and under which consent. */
+export interface StoredPair extends Consented {
   storedAtSeconds: number
+}
+
+/** A place in the history of refreshes, oldest first. */
+export interface HistoryPosition {
+  startedAt: string
+  id: string
 }
 
 /** Beside `disconnected`: let go without being revoked, so a rotation that comes late is not revoked either. */
@@ -78,19 +87,24 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const [row] = await sql.rows<Raw<Lease>>(statements.ACQUIRE, [grantId, gen, owner, attemptId])
       return row ? { ...row, gen: BigInt(row.gen), leaseSeq: BigInt(row.leaseSeq) } : null
     },
-    /** When it was stored; null where the generation has moved. */
-    async persist(grantId: string, lease: Lease, pair: SealedPair, scopes: string[]): Promise<number | null> {
+    /** Null where the generation has moved. */
+    async persist(grantId: string, lease: Lease, pair: SealedPair, scopes: string[]): Promise<StoredPair | null> {
       const { refreshCt, accessCt, expiresInSeconds } = pair
       const values = [grantId, lease.gen, refreshCt, accessCt, expiresInSeconds, lease.leaseSeq, scopes]
-      const [row] = await reserve.rows<{ storedAtSeconds: number }>(statements.PERSIST, values)
-      return row?.storedAtSeconds ?? null
+      const [row] = await reserve.rows<StoredPair>(statements.PERSIST, values)
+      return row ?? null
     },
     async stored(grantId: string): Promise<StoredRow | null> {
       const [row] = await reserve.rows<Raw<StoredRow>>(statements.STORED, [grantId])
       return row ? { ...row, gen: BigInt(row.gen), isKeptAtZoom: row.leaseOwner === KEPT_AT_ZOOM } : null
     },
-    heal: (grantId: string, gen: bigint, seenGen: bigint, { refreshCt, accessCt, expiresInSeconds }: SealedPair) =>
-      changed(reserve, statements.HEAL, [grantId, gen, seenGen, refreshCt, accessCt, expiresInSeconds]),
+    /** When it was stored; null where the row has changed. */
+    async heal(grantId: string, gen: bigint, seenGen: bigint, pair: SealedPair & Consented): Promise<number | null> {
+      const { refreshCt, accessCt, expiresInSeconds, consentEpoch, consentReason } = pair
+      const values = [grantId, gen, seenGen, refreshCt, accessCt, expiresInSeconds, consentEpoch, consentReason]
+      const [row] = await reserve.rows<{ storedAtSeconds: number }>(statements.HEAL, values)
+      return row?.storedAtSeconds ?? null
+    },
     condemnRestored: (grantId: string, gen: bigint) => changed(reserve, statements.CONDEMN_RESTORED, [grantId, gen]),
     async generations(grantIds: string[]) {
       type Found = { grantId: string; gen: string; status: string; storedAtSeconds: number }
@@ -123,15 +137,15 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       return row.id
     },
     /** Null where the grant has a pair already. */
-    async storeFirstPair(grantId: string, pair: SealedPair): Promise<StoredConsent | null> {
+    async storeFirstPair(grantId: string, pair: SealedPair): Promise<StoredPair | null> {
       const values = [grantId, pair.refreshCt, pair.accessCt, pair.expiresInSeconds]
-      const [row] = await reserve.rows<StoredConsent>(statements.FIRST_PAIR, values)
+      const [row] = await reserve.rows<StoredPair>(statements.FIRST_PAIR, values)
       return row ?? null
     },
     /** Null where the generation has moved. */
-    async reconnect(grantId: string, gen: bigint, pair: SealedPair): Promise<StoredConsent | null> {
+    async reconnect(grantId: string, gen: bigint, pair: SealedPair): Promise<StoredPair | null> {
       const values = [grantId, gen, pair.refreshCt, pair.accessCt, pair.expiresInSeconds]
-      const [row] = await reserve.rows<StoredConsent>(statements.RECONNECT, values)
+      const [row] = await reserve.rows<StoredPair>(statements.RECONNECT, values)
       return row ?? null
     },
     async counts(): Promise<GrantCounts> {
@@ -141,23 +155,28 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
     },
     noteProfile: (grantId: string, email: string | null, displayName: string | null) =>
       sql.rows(statements.NOTE_PROFILE, [grantId, email, displayName]).then(() => undefined),
-    async isLinked(grantId: string): Promise<boolean> {
-      const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId])
+    /** `quietSeconds`: a consent younger than that counts as a link. */
+    async isLinked(grantId: string, quietSeconds: number): Promise<boolean> {
+      const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId, quietSeconds])
       return row?.isLinked ?? false
     },
     async unlinked(limit: number): Promise<string[]> {
       const rows = await sql.rows<{ id: string }>(statements.UNLINKED, [limit])
       return rows.map(({ id }) => id)
     },
-    /** How many rows went: fewer than `limit` means that no more are due. */
-    purgeAttempts: (limit: number) => sql.rows(statements.PURGE_ATTEMPTS, [limit]).then((rows) => rows.length),
+    /** Where the page ended; null where there was none any more. */
+    async purgeAttempts(from: HistoryPosition, limit: number): Promise<HistoryPosition | null> {
+      const values = [from.startedAt, from.id, limit]
+      const [last] = await sql.rows<HistoryPosition>(statements.PURGE_ATTEMPTS, values)
+      return last ?? null
+    },
     /** The ids of the grants that are gone. */
     async forget({ zoomAppId, tenantId }: { zoomAppId?: string; tenantId?: string }): Promise<string[]> {
       const rows = await sql.rows<{ id: string }>(statements.FORGET, [zoomAppId ?? null, tenantId ?? null])
       return rows.map(({ id }) => id)
     },
     /** False where somebody links it after all, or its generation has moved. */
-    disconnect: (grantId: string, gen: bigint, { revoke }: { revoke: boolean }) =>
-      changed(sql, statements.DISCONNECT, [grantId, gen, revoke ? null : KEPT_AT_ZOOM]),
+    disconnect: (grantId: string, gen: bigint, { revoke, quietSeconds }: { revoke: boolean; quietSeconds: number }) =>
+      changed(sql, statements.DISCONNECT, [grantId, gen, revoke ? null : KEPT_AT_ZOOM, quietSeconds]),
   }
 }

@@ -1,11 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError, foreignDatabase } from '../errors.ts'
-import { withDeadline } from '../lib/deadline.ts'
+import { sleep, withDeadline } from '../lib/deadline.ts'
 import { uuidv7 } from '../lib/ids.ts'
+import { SealError } from '../lib/sealing.ts'
 import { AccessTokenRefused } from '../zoom/faults.ts'
 import { claimsOf } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { createLifeRules } from './life.ts'
+import { AUTHORISED, isoTime } from './log-lines.ts'
 import { createTokenMemory, type Remembered, type Seen } from './memory.ts'
 import { createRefresher, type RefreshDeps } from './refresh.ts'
 import { createRefusals } from './refusals.ts'
@@ -56,11 +58,11 @@ export interface GrantVault {
   freshen(grantId: string, leastSeconds: number): Promise<void>
   /**
    * Where no tenant links the grant any more: revokes it at Zoom, best effort, and erases its tokens.
-   * `kept` while somebody links it.
+   * `kept` while somebody links it, or has consented within the last `quietSeconds` (none are waited for by default).
    */
   releaseIfUnlinked(
     grantId: string,
-    options: { revoke: boolean },
+    options: { revoke: boolean; quietSeconds?: number },
   ): Promise<'kept' | 'revoked' | 'revoke_failed' | 'erased'>
   /** Deletes what is left of the unlinked grants of one Zoom app, or of all apps of a tenant, their data keys included. */
   forget(of: { zoomAppId: string } | { tenantId: string }): Promise<void>
@@ -85,12 +87,19 @@ const refusedTwice = () =>
 const waitedTooLong = () =>
   new AppError('zoom_timeout', 'The access token was not renewed in time; try again.', { retryAfterSeconds: 2 })
 
+/** A stored token that does not open tells nothing of its time: it must not keep a new one out. */
+const nullIfSealed = (error: unknown): null => {
+  if (error instanceof SealError) return null
+  throw error
+}
+
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
 export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): Promise<void> } {
   const deps = { ...vaultDeps, life: createLifeRules(vaultDeps.refreshMarginSeconds) }
   const { store, cipher, oauth, credentialsOf, isForeign, watermarks, life, log, monotonicNow, destroyKeys } = deps
   const memory = createTokenMemory(deps)
   const refusals = createRefusals(monotonicNow)
+  let admitting = 0
   const refresher = createRefresher(deps)
 
   function renewInBackground(grantId: string, entry: Remembered): void {
@@ -167,9 +176,11 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
    */
   async function isOutdated(grantId: string, row: StoredRow, { tokens, requestedAtMs }: Consent): Promise<boolean> {
     const isStoredSince = row.pairAgeSeconds * 1000 < monotonicNow() - requestedAtMs
-    if (row.status !== 'connected' || !row.accessCt || !isStoredSince) return false
+    // a refresh of the old pair that was stored meanwhile was killed by our authorisation, whatever Zoom's clocks say
+    if (row.status !== 'connected' || !row.accessCt || !isStoredSince || row.isRefreshed) return false
     const ours = claimsOf(tokens.accessToken)?.issuedAtSeconds
-    const stored = claimsOf(await cipher.openAccessToken(grantId, row.gen, row.accessCt))?.issuedAtSeconds
+    const opened = await cipher.openAccessToken(grantId, row.gen, row.accessCt).catch(nullIfSealed)
+    const stored = opened === null ? null : claimsOf(opened)?.issuedAtSeconds
     return typeof ours === 'number' && typeof stored === 'number' && ours < stored
   }
 
@@ -184,12 +195,23 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
       const stored = row ? await store.reconnect(grantId, gen, pair) : await store.storeFirstPair(grantId, pair)
       if (!stored) continue
       watermarks.note(grantId, { gen: gen + 1n, storedAtSeconds: stored.storedAtSeconds })
-      watermarks.keep(grantId, gen + 1n, pair)
+      watermarks.keep(grantId, gen + 1n, pair, stored)
+      // like a refresh's line: what a restored database may have lost is read from the log
+      log.info({ grant_id: grantId, gen: Number(gen), stored_at: isoTime(stored.storedAtSeconds) }, AUTHORISED)
       return { consentEpoch: stored.consentEpoch, isOutdated: false }
     }
   }
 
-  const admit: GrantVault['admit'] = (consent) =>
+  const admit: GrantVault['admit'] = async (consent) => {
+    admitting += 1
+    try {
+      return await admitUntilStored(consent)
+    } finally {
+      admitting -= 1
+    }
+  }
+
+  const admitUntilStored: GrantVault['admit'] = (consent) =>
     untilStored(log, null, async () => {
       const { zoomAppId, zoomUserId, zoomAccountId, tokens } = consent
       const grantId = await store.admitGrant(uuidv7(), zoomAppId, zoomUserId, zoomAccountId, tokens.scopes)
@@ -206,13 +228,14 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
     return renewed ?? (await refresher.remains(grantId)) // of a grant that is blocked, or whose rotation was lost
   }
 
-  const releaseIfUnlinked: GrantVault['releaseIfUnlinked'] = async (grantId, { revoke }) => {
+  const releaseIfUnlinked: GrantVault['releaseIfUnlinked'] = async (grantId, { revoke, quietSeconds = 0 }) => {
     for (;;) {
-      if (await store.isLinked(grantId)) return 'kept'
+      if (await store.isLinked(grantId, quietSeconds)) return 'kept'
       const accessToken = revoke && !isForeign() ? await lastAccessToken(grantId) : null
       const row = await store.read(grantId)
       if (!row || row.status === 'disconnected') return 'erased'
-      if (!(await store.disconnect(grantId, row.gen, { revoke }))) continue // linked or renewed meanwhile: look again
+      // linked or renewed meanwhile: look again
+      if (!(await store.disconnect(grantId, row.gen, { revoke, quietSeconds }))) continue
       memory.forget(grantId)
       watermarks.drop(grantId)
       if (!revoke) return 'erased'
@@ -244,6 +267,7 @@ export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): 
     },
     async drain() {
       await refresher.drain()
+      while (admitting > 0) await sleep(20)
       watermarks.close()
     },
   }

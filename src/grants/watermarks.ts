@@ -7,7 +7,13 @@ export interface Mark {
   storedAtSeconds: number
 }
 
-interface KeptPair {
+/** Under which consent it was stored: a pair that is put back must not make anybody's withdrawn consent good. */
+export interface Consented {
+  consentEpoch: number
+  consentReason: string | null
+}
+
+interface KeptPair extends Consented {
   gen: bigint
   pair: SealedPair
   expiresAtMs: number
@@ -41,10 +47,7 @@ export function createWatermarks(monotonicNow: () => number) {
   }
   function purgeDue(): void {
     purge = undefined
-    for (const [grantId, { forgetAtMs }] of [...pairs.entries()]) {
-      if (forgetAtMs > monotonicNow()) break // in the order in which they were stored
-      drop(grantId)
-    }
+    for (const [grantId, { forgetAtMs }] of [...pairs.entries()]) if (forgetAtMs <= monotonicNow()) drop(grantId)
     if (pairs.size > 0) schedule()
   }
   function schedule(): void {
@@ -59,11 +62,12 @@ export function createWatermarks(monotonicNow: () => number) {
       marks.set(grantId, { gen, storedAtSeconds })
     },
     /** Keeps a pair that this process has stored under `gen`. */
-    keep(grantId: string, gen: bigint, pair: SealedPair): void {
+    keep(grantId: string, gen: bigint, pair: SealedPair, consented: Consented): void {
       drop(grantId)
       const nowMs = monotonicNow()
       const copy = { ...pair, refreshCt: Buffer.from(pair.refreshCt), accessCt: Buffer.from(pair.accessCt) }
       pairs.set(grantId, {
+        ...consented,
         gen,
         pair: copy,
         expiresAtMs: nowMs + pair.expiresInSeconds * 1000,
@@ -78,13 +82,16 @@ export function createWatermarks(monotonicNow: () => number) {
       return known && known.gen > gen && known.storedAtSeconds >= storedAtSeconds ? known.gen : null
     },
     /** The pair of exactly this generation, while it is kept; its life as it is now. */
-    pairOf(grantId: string, gen: bigint): SealedPair | null {
+    pairOf(grantId: string, gen: bigint): (SealedPair & Consented) | null {
       const kept = pairs.get(grantId)
       if (!kept || kept.gen !== gen || kept.forgetAtMs <= monotonicNow()) return null
-      return { ...kept.pair, expiresInSeconds: Math.max(0, (kept.expiresAtMs - monotonicNow()) / 1000) }
+      const { consentEpoch, consentReason } = kept
+      const expiresInSeconds = Math.max(0, (kept.expiresAtMs - monotonicNow()) / 1000)
+      return { ...kept.pair, expiresInSeconds, consentEpoch, consentReason }
     },
     /** Of a grant that was let go: its pair is nobody's any more. */
     drop,
+    keptGrantIds: (): string[] => [...pairs.entries()].map(([grantId]) => grantId),
     grantIds: (): string[] => [...marks.entries()].map(([grantId]) => grantId),
     close(): void {
       clearTimeout(purge)

@@ -19,6 +19,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
     {
       everyMs: [30 * SECOND_MS, 90 * SECOND_MS],
       tasks: [
+        { name: 'lost_rotations', run: () => grantUpkeep.sweepAcrossTenants() },
         { name: 'grant_counts', run: () => grantUpkeep.countAcrossTenants() },
         { name: 'seen_webhook_ids', run: () => ledger.purgeSeenAcrossTenants(seenSeconds) },
         { name: 'connect_sessions', run: () => connectSessions.purgeExpiredAcrossTenants() },

@@ -1,6 +1,7 @@
 import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
+import { withDeadline } from '../../lib/deadline.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
 import { createSemaphore } from '../../lib/semaphore.ts'
 import { parseMeetingReference } from '../../zoom/meeting-id.ts'
@@ -70,6 +71,7 @@ const WARMED_AT_ONCE = 4
 const WARMING_LIMIT_MS = 30_000
 
 const KINDS: TokenKind[] = ['join', 'obf', 'zak']
+const notWarmed = () => new AppError('zoom_timeout', 'The access token was not renewed in time.')
 const unknownPass = () => new AppError('not_found', 'No such pass.')
 
 /** What a bot carries into one meeting. */
@@ -176,7 +178,8 @@ export function createPassService(deps: PassDeps) {
       const grants = await store.approachingAcrossTenants(deps.refreshMarginSeconds)
       const renewals = grants.map(({ grantId, leastSeconds }) =>
         warming.run(async () => {
-          if (!signal.aborted) await vault.freshen(grantId, leastSeconds)
+          // a flight that waits for a write may take for ever; the others must not wait with it
+          if (!signal.aborted) await withDeadline(vault.freshen(grantId, leastSeconds), WARMING_LIMIT_MS, notWarmed)
         }, WARMING_LIMIT_MS),
       )
       await Promise.allSettled(renewals)
