@@ -6,6 +6,7 @@ import type { Random } from './random.ts'
 interface Ending {
   signal: NodeJS.Signals
   atMs: number
+  startedMs: number
 }
 
 /** A time in which a process stood still; no end while it still does. */
@@ -26,12 +27,14 @@ export interface Fleet {
   freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<void>
   endingOf(pid: number): Ending | undefined
   napsOf(pid: number): Nap[]
+  /** When no event is under way any more: who starts just then would be left behind. */
   end(): Promise<void>
 }
 
 /** Replicas that come and go; each is a process of its own. */
 export async function startFleet(size: number, env: Record<string, string>, random: Random): Promise<Fleet> {
-  const living = new Set(await Promise.all(Array.from({ length: size }, () => startReplica(env))))
+  const living = new Set<Replica>()
+  const startedMs = new Map<Replica, number>()
   const frozen = new Set<Replica>()
   const endings = new Map<number, Ending>()
   const naps: Nap[] = []
@@ -40,20 +43,23 @@ export async function startFleet(size: number, env: Record<string, string>, rand
   const choose = () => (awake().length > 0 ? random.pick(awake()) : null)
   const pidOf = ({ process: child }: Replica) => child.pid ?? 0
 
+  async function startOne(): Promise<Replica> {
+    const started = await startReplica(env)
+    startedMs.set(started, Date.now())
+    living.add(started)
+    return started
+  }
   async function replace(signal: NodeJS.Signals): Promise<Replica | null> {
     const victim = choose()
     if (!victim) return null
     living.delete(victim)
-    endings.set(pidOf(victim), { signal, atMs: Date.now() })
+    endings.set(pidOf(victim), { signal, atMs: Date.now(), startedMs: startedMs.get(victim) ?? 0 })
     await victim.stop(signal)
-    for (;;) {
-      const started = await startReplica(env).catch(() => null) // the database may be away just now
-      if (started && isEnding) await started.stop('SIGTERM')
-      else if (started) living.add(started)
-      if (started || isEnding) return victim
-      await delay(500)
-    }
+    // the database may be away just now
+    while (!isEnding && !(await startOne().catch(() => null))) await delay(500)
+    return victim
   }
+  await Promise.all(Array.from({ length: size }, startOne))
   return {
     any: choose,
     kill: async () => (await replace('SIGKILL')) !== null,
