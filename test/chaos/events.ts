@@ -70,22 +70,22 @@ async function nap({ random, fleet, direct, mayEndLeases, report }: Stage): Prom
 
 async function cut({ random, proxy, direct, judge, report }: Stage): Promise<void> {
   report.databaseCuts += 1
-  const fromMs = Date.now()
+  const end = judge.beginOutage()
   if (random.next() < 0.5) await direct.query(TERMINATE).catch(() => undefined)
   else {
     proxy.cut()
     await delay(random.between(200, 3000))
     proxy.open()
   }
-  judge.noteOutage(fromMs, Date.now() + RECOVERY_MS)
+  end(RECOVERY_MS)
 }
 
 async function restart({ random, judge, report, restartDatabase }: Stage): Promise<void> {
   if (!restartDatabase) return
-  const fromMs = Date.now()
+  const end = judge.beginOutage()
   await restartDatabase(random.between(200, 6000))
   report.databaseRestarts += 1
-  judge.noteOutage(fromMs, Date.now() + RECOVERY_MS)
+  end(RECOVERY_MS)
 }
 
 function spoil({ random, zoom, report }: Stage): void {

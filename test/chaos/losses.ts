@@ -7,10 +7,12 @@ import type { Fleet } from './fleet.ts'
 export type LossCause = 'answer_spoilt' | 'killed' | 'frozen' | 'database_away'
 
 export interface LossJudge {
-  /** Notes that the database was, or may have been, away. */
-  noteOutage(fromMs: number, toMs: number): void
+  /** The database is away, or may be, until so many milliseconds after the returned function is called. */
+  beginOutage(): (recoveryMs: number) => void
   /** Why the last rotation of this Zoom user's grant was lost; a sentence where nothing excuses it. */
   causeOf(zoomUserId: string): Promise<LossCause | { unexcused: string }>
+  /** The longest that a killed holder had lived with the answer that died with it. */
+  longestLivedMs(): number
 }
 
 // the promise: an answer that reached a process which lived 100 ms longer is kept
@@ -50,6 +52,7 @@ export async function persistently<T>(work: () => Promise<T>): Promise<T> {
 export async function createLossJudge(deps: { direct: pg.Pool; zoom: Simulator; fleet: Fleet }): Promise<LossJudge> {
   const { direct, zoom, fleet } = deps
   const outages: { fromMs: number; toMs: number }[] = []
+  let longestMs = 0
   for (const text of NOTE_LEASES) await direct.query(text)
 
   /** The process that held the lease at this time; a name in the lease is host/pid/id (src/foundation.ts). */
@@ -71,7 +74,14 @@ export async function createLossJudge(deps: { direct: pg.Pool; zoom: Simulator; 
   }
 
   return {
-    noteOutage: (fromMs, toMs) => void outages.push({ fromMs, toMs }),
+    longestLivedMs: () => longestMs,
+    beginOutage() {
+      const outage = { fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY }
+      outages.push(outage)
+      return (recoveryMs) => {
+        outage.toMs = Date.now() + recoveryMs
+      }
+    },
     async causeOf(zoomUserId) {
       const rotation = zoom
         .log({ grant_type: 'refresh_token', user_id: zoomUserId })
@@ -87,7 +97,10 @@ export async function createLossJudge(deps: { direct: pg.Pool; zoom: Simulator; 
       if (!ending) return { unexcused: 'its holder lives' }
       const livedMs = ending.atMs - sentMs
       const slowMs = await slownessMs(sentMs)
-      if (ending.signal === 'SIGKILL' && livedMs <= LIVED_MS + slowMs) return 'killed'
+      if (ending.signal === 'SIGKILL' && livedMs <= LIVED_MS + slowMs) {
+        longestMs = Math.max(longestMs, livedMs)
+        return 'killed'
+      }
       if (outages.some(({ fromMs, toMs }) => toMs >= sentMs && fromMs <= ending.atMs)) return 'database_away'
       const age = `${ending.atMs - ending.startedMs} ms old`
       return {

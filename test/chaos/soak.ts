@@ -169,7 +169,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   }
   await strain(run, say)
   await settle(run)
-  run.report.refreshes = zoom.refreshes
+  Object.assign(run.report, { refreshes: zoom.refreshes, longestLivedMs: run.judge.longestLivedMs() })
   await fleet.end()
   await direct.end()
   await proxy.close()
