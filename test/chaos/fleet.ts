@@ -6,7 +6,12 @@ import type { Random } from './random.ts'
 interface Ending {
   signal: NodeJS.Signals
   atMs: number
-  startedMs: number
+}
+
+/** One question that a process answered at once, and so a turn of its loop. */
+interface Pulse {
+  askedMs: number
+  answeredMs: number
 }
 
 /** A time in which a process stood still; no end while it still does. */
@@ -27,17 +32,34 @@ export interface Fleet {
   freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<void>
   endingOf(pid: number): Ending | undefined
   napsOf(pid: number): Nap[]
+  /** The last of its life. */
+  pulsesOf(pid: number): Pulse[]
   /** When no event is under way any more: who starts just then would be left behind. */
   end(): Promise<void>
+}
+
+const PULSES = 100
+const PULSE_EVERY_MS = 50
+
+/** Asks a process all the time whether it is there, and keeps the latest answers. */
+async function feelPulse({ url, process: child }: Replica, pulses: Pulse[]): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const askedMs = Date.now()
+    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) }).catch(() => null)
+    await answer?.text().catch(() => null)
+    if (answer) pulses.push({ askedMs, answeredMs: Date.now() })
+    if (pulses.length > PULSES) pulses.shift()
+    await delay(PULSE_EVERY_MS)
+  }
 }
 
 /** Replicas that come and go; each is a process of its own. */
 export async function startFleet(size: number, env: Record<string, string>, random: Random): Promise<Fleet> {
   const living = new Set<Replica>()
-  const startedMs = new Map<Replica, number>()
   const frozen = new Set<Replica>()
   const endings = new Map<number, Ending>()
   const naps: Nap[] = []
+  const pulses = new Map<number, Pulse[]>()
   let isEnding = false
   const awake = () => [...living].filter((replica) => !frozen.has(replica))
   const choose = () => (awake().length > 0 ? random.pick(awake()) : null)
@@ -45,7 +67,9 @@ export async function startFleet(size: number, env: Record<string, string>, rand
 
   async function startOne(): Promise<Replica> {
     const started = await startReplica(env)
-    startedMs.set(started, Date.now())
+    const felt: Pulse[] = []
+    pulses.set(pidOf(started), felt)
+    void feelPulse(started, felt)
     living.add(started)
     return started
   }
@@ -53,7 +77,7 @@ export async function startFleet(size: number, env: Record<string, string>, rand
     const victim = choose()
     if (!victim) return null
     living.delete(victim)
-    endings.set(pidOf(victim), { signal, atMs: Date.now(), startedMs: startedMs.get(victim) ?? 0 })
+    endings.set(pidOf(victim), { signal, atMs: Date.now() })
     await victim.stop(signal)
     // the database may be away just now
     while (!isEnding && !(await startOne().catch(() => null))) await delay(500)
@@ -78,6 +102,7 @@ export async function startFleet(size: number, env: Record<string, string>, rand
       frozen.delete(victim)
     },
     endingOf: (pid) => endings.get(pid),
+    pulsesOf: (pid) => pulses.get(pid) ?? [],
     napsOf: (pid) => naps.filter((nap) => nap.pid === pid),
     async end() {
       isEnding = true

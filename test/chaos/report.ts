@@ -11,7 +11,7 @@ export interface SoakReport {
   zoomFaults: number
   refreshes: number
   mints: number
-  /** Mints without a token, by error code. */
+  /** Mints without a token, by error code; `cut_off` where the process died under them. */
   refused: Record<string, number>
   /** Rotations lost and said so: `reconnect_required` with `rotation_lost`. */
   lost: number
