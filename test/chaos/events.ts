@@ -60,12 +60,12 @@ export async function oneEvent(stage: Stage): Promise<void> {
 }
 
 async function nap({ random, fleet, direct, mayEndLeases, report }: Stage): Promise<void> {
-  report.freezes += 1
   const isPastLease = random.next() < 0.5
   const ms = isPastLease && !mayEndLeases ? 47_000 : random.between(1000, 9000)
-  await fleet.freeze(ms, async (pid) => {
+  const wasFrozen = await fleet.freeze(ms, async (pid) => {
     if (isPastLease && mayEndLeases) await direct.query(END_LEASES, [String(pid)]).catch(() => undefined)
   })
+  if (wasFrozen) report.freezes += 1
 }
 
 async function cut({ random, proxy, direct, judge, report }: Stage): Promise<void> {

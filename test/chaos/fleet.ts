@@ -28,8 +28,8 @@ export interface Fleet {
   kill(): Promise<boolean>
   /** Stops one with SIGTERM and starts another in its place; gives its exit status. */
   roll(): Promise<number | null>
-  /** Freezes one for a while; `meanwhile` gets the process id of the sleeper. */
-  freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<void>
+  /** Freezes one for a while, where another is awake; `meanwhile` gets the process id of the sleeper. */
+  freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<boolean>
   endingOf(pid: number): Ending | undefined
   napsOf(pid: number): Nap[]
   /** The last of its life. */
@@ -90,7 +90,7 @@ export async function startFleet(size: number, env: Record<string, string>, rand
     roll: async () => (await replace('SIGTERM'))?.process.exitCode ?? null,
     async freeze(ms, meanwhile) {
       const victim = choose()
-      if (!victim) return
+      if (!victim || awake().length < 2) return false
       frozen.add(victim)
       const nap: Nap = { pid: pidOf(victim), fromMs: Date.now(), toMs: null }
       naps.push(nap)
@@ -100,6 +100,7 @@ export async function startFleet(size: number, env: Record<string, string>, rand
       victim.process.kill('SIGCONT')
       nap.toMs = Date.now()
       frozen.delete(victim)
+      return true
     },
     endingOf: (pid) => endings.get(pid),
     pulsesOf: (pid) => pulses.get(pid) ?? [],
