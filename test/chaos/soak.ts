@@ -159,7 +159,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     population,
     members,
     direct,
-    judge: await createLossJudge({ direct, zoom, fleet }),
+    judge: await createLossJudge({ direct, proxyUrl: proxy.url, zoom, fleet }),
     restartDatabase: options.restartDatabase,
     mayEndLeases: !familyRevocation,
     truths: () => persistently(() => truthOf({ sql, cipher }, (user) => zoom.liveRefreshToken(user, CLIENT_ID))),
