@@ -60,32 +60,32 @@ export async function oneEvent(stage: Stage): Promise<void> {
 }
 
 async function nap({ random, fleet, direct, mayEndLeases, report }: Stage): Promise<void> {
-  report.freezes += 1
   const isPastLease = random.next() < 0.5
   const ms = isPastLease && !mayEndLeases ? 47_000 : random.between(1000, 9000)
-  await fleet.freeze(ms, async (pid) => {
+  const wasFrozen = await fleet.freeze(ms, async (pid) => {
     if (isPastLease && mayEndLeases) await direct.query(END_LEASES, [String(pid)]).catch(() => undefined)
   })
+  if (wasFrozen) report.freezes += 1
 }
 
 async function cut({ random, proxy, direct, judge, report }: Stage): Promise<void> {
   report.databaseCuts += 1
-  const fromMs = Date.now()
+  const end = judge.beginOutage()
   if (random.next() < 0.5) await direct.query(TERMINATE).catch(() => undefined)
   else {
     proxy.cut()
     await delay(random.between(200, 3000))
     proxy.open()
   }
-  judge.noteOutage(fromMs, Date.now() + RECOVERY_MS)
+  end(RECOVERY_MS)
 }
 
 async function restart({ random, judge, report, restartDatabase }: Stage): Promise<void> {
   if (!restartDatabase) return
-  const fromMs = Date.now()
+  const end = judge.beginOutage()
   await restartDatabase(random.between(200, 6000))
   report.databaseRestarts += 1
-  judge.noteOutage(fromMs, Date.now() + RECOVERY_MS)
+  end(RECOVERY_MS)
 }
 
 function spoil({ random, zoom, report }: Stage): void {

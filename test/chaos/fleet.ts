@@ -8,6 +8,12 @@ interface Ending {
   atMs: number
 }
 
+/** One question that a process answered at once, and so a turn of its loop. */
+interface Pulse {
+  askedMs: number
+  answeredMs: number
+}
+
 /** A time in which a process stood still; no end while it still does. */
 interface Nap {
   pid: number
@@ -22,45 +28,69 @@ export interface Fleet {
   kill(): Promise<boolean>
   /** Stops one with SIGTERM and starts another in its place; gives its exit status. */
   roll(): Promise<number | null>
-  /** Freezes one for a while; `meanwhile` gets the process id of the sleeper. */
-  freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<void>
+  /** Freezes one for a while, where another is awake; `meanwhile` gets the process id of the sleeper. */
+  freeze(ms: number, meanwhile: (pid: number) => Promise<void>): Promise<boolean>
   endingOf(pid: number): Ending | undefined
   napsOf(pid: number): Nap[]
+  /** The last of its life. */
+  pulsesOf(pid: number): Pulse[]
+  /** When no event is under way any more: who starts just then would be left behind. */
   end(): Promise<void>
+}
+
+const PULSES = 100
+const PULSE_EVERY_MS = 50
+
+/** Asks a process all the time whether it is there, and keeps the latest answers. */
+async function feelPulse({ url, process: child }: Replica, pulses: Pulse[]): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const askedMs = Date.now()
+    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) }).catch(() => null)
+    await answer?.text().catch(() => null)
+    if (answer) pulses.push({ askedMs, answeredMs: Date.now() })
+    if (pulses.length > PULSES) pulses.shift()
+    await delay(PULSE_EVERY_MS)
+  }
 }
 
 /** Replicas that come and go; each is a process of its own. */
 export async function startFleet(size: number, env: Record<string, string>, random: Random): Promise<Fleet> {
-  const living = new Set(await Promise.all(Array.from({ length: size }, () => startReplica(env))))
+  const living = new Set<Replica>()
   const frozen = new Set<Replica>()
   const endings = new Map<number, Ending>()
   const naps: Nap[] = []
+  const pulses = new Map<number, Pulse[]>()
   let isEnding = false
   const awake = () => [...living].filter((replica) => !frozen.has(replica))
   const choose = () => (awake().length > 0 ? random.pick(awake()) : null)
   const pidOf = ({ process: child }: Replica) => child.pid ?? 0
 
+  async function startOne(): Promise<Replica> {
+    const started = await startReplica(env)
+    const felt: Pulse[] = []
+    pulses.set(pidOf(started), felt)
+    void feelPulse(started, felt)
+    living.add(started)
+    return started
+  }
   async function replace(signal: NodeJS.Signals): Promise<Replica | null> {
     const victim = choose()
     if (!victim) return null
     living.delete(victim)
     endings.set(pidOf(victim), { signal, atMs: Date.now() })
     await victim.stop(signal)
-    for (;;) {
-      const started = await startReplica(env).catch(() => null) // the database may be away just now
-      if (started && isEnding) await started.stop('SIGTERM')
-      else if (started) living.add(started)
-      if (started || isEnding) return victim
-      await delay(500)
-    }
+    // the database may be away just now
+    while (!isEnding && !(await startOne().catch(() => null))) await delay(500)
+    return victim
   }
+  await Promise.all(Array.from({ length: size }, startOne))
   return {
     any: choose,
     kill: async () => (await replace('SIGKILL')) !== null,
     roll: async () => (await replace('SIGTERM'))?.process.exitCode ?? null,
     async freeze(ms, meanwhile) {
       const victim = choose()
-      if (!victim) return
+      if (!victim || awake().length < 2) return false
       frozen.add(victim)
       const nap: Nap = { pid: pidOf(victim), fromMs: Date.now(), toMs: null }
       naps.push(nap)
@@ -70,8 +100,10 @@ export async function startFleet(size: number, env: Record<string, string>, rand
       victim.process.kill('SIGCONT')
       nap.toMs = Date.now()
       frozen.delete(victim)
+      return true
     },
     endingOf: (pid) => endings.get(pid),
+    pulsesOf: (pid) => pulses.get(pid) ?? [],
     napsOf: (pid) => naps.filter((nap) => nap.pid === pid),
     async end() {
       isEnding = true

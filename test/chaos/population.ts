@@ -69,12 +69,13 @@ export function createPopulation({ fleet, zoom, operatorKey, recallSecret }: Pop
       })
       return { name, email, meetingId, zoomUserId, passPath: pathOf(pass.join_token_url) }
     },
-    /** A bot's request: 200, an error code, or null where the replica died under it. */
-    async mint({ passPath }: Member): Promise<number | string | null> {
+    /** A bot's request: 200, an error code, or what kept it from an answer. */
+    async mint({ passPath }: Member): Promise<number | string> {
+      if (!fleet.any()) return 'no_replica_alive'
       const id = `msg_${randomBytes(9).toString('hex')}`
       const timestamp = Math.floor(Date.now() / 1000)
       const answer = await call(passPath, { headers: signRecallRequest({ secrets: [recallSecret], id, timestamp }) })
-      if (!answer) return null
+      if (!answer) return 'cut_off'
       return answer.status === 200 ? 200 : (/"code":"([a-z_]+)"/.exec(answer.text)?.[1] ?? answer.status)
     },
   }

@@ -11,11 +11,13 @@ export interface SoakReport {
   zoomFaults: number
   refreshes: number
   mints: number
-  /** Mints without a token, by error code. */
+  /** Mints without a token, by error code; `cut_off` where the process died under them. */
   refused: Record<string, number>
   /** Rotations lost and said so: `reconnect_required` with `rotation_lost`. */
   lost: number
   lostBy: Record<LossCause, number>
+  /** The longest that a killed holder had lived with the answer that died with it. */
+  longestLivedMs: number
   /** Losses that nothing excuses: an answer was there, and process and database lived long enough to keep it. */
   unexcused: string[]
   /** Connected and dead with no open intent. */
@@ -39,6 +41,7 @@ export const emptyReport = (): SoakReport => ({
   refused: {},
   lost: 0,
   lostBy: { answer_spoilt: 0, killed: 0, frozen: 0, database_away: 0 },
+  longestLivedMs: 0,
   unexcused: [],
   silent: [],
   mislabelled: [],

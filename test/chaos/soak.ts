@@ -46,7 +46,7 @@ async function botsOf(member: Member, run: Run): Promise<void> {
     await delay(random.between(200, 900))
     const answer = await population.mint(member)
     if (answer === 200) report.mints += 1
-    else report.refused[String(answer ?? 'cut off')] = (report.refused[String(answer ?? 'cut off')] ?? 0) + 1
+    else report.refused[answer] = (report.refused[answer] ?? 0) + 1
     if (answer === 'reconnect_required') await reconnect(member, run)
   }
 }
@@ -159,7 +159,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     population,
     members,
     direct,
-    judge: await createLossJudge({ direct, zoom, fleet }),
+    judge: await createLossJudge({ direct, proxyUrl: proxy.url, zoom, fleet }),
     restartDatabase: options.restartDatabase,
     mayEndLeases: !familyRevocation,
     truths: () => persistently(() => truthOf({ sql, cipher }, (user) => zoom.liveRefreshToken(user, CLIENT_ID))),
@@ -169,7 +169,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   }
   await strain(run, say)
   await settle(run)
-  run.report.refreshes = zoom.refreshes
+  tally(run)
   await fleet.end()
   await direct.end()
   await proxy.close()
@@ -177,10 +177,17 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   return run.report
 }
 
+const tally = ({ report, zoom, judge }: Run) =>
+  Object.assign(report, { refreshes: zoom.refreshes, longestLivedMs: judge.longestLivedMs() })
+
 /** Load and mishaps until the time is over, with a line a minute; resolves when the last mishap is mended. */
 async function strain(run: Run, say: (line: string) => void): Promise<void> {
-  const { random, members, report, zoom } = run
-  const load = [...members.map((member) => botsOf(member, run)), expireNowAndThen(run)]
+  const { random, members } = run
+  const load = [
+    ...members.map((member) => botsOf(member, run)),
+    expireNowAndThen(run),
+    run.judge.watchDatabase(run.isOver),
+  ]
   const events: Promise<void>[] = []
   const startedAt = performance.now()
   for (let nextLineAt = startedAt + 60_000; !run.isOver(); ) {
@@ -189,7 +196,7 @@ async function strain(run: Run, say: (line: string) => void): Promise<void> {
     if (performance.now() < nextLineAt) continue
     nextLineAt += 60_000
     const minutes = Math.round((performance.now() - startedAt) / 60_000)
-    say(`${minutes} min: ${JSON.stringify({ ...report, refreshes: zoom.refreshes })}`)
+    say(`${minutes} min: ${JSON.stringify(tally(run))}`)
   }
   await Promise.all([...load, ...events])
 }

@@ -24,6 +24,13 @@ afterEach(() => {
   world.t.zoom.setModes(DEFAULT_MODES)
 })
 
+/** Gone with its test: there may be hundreds of them. */
+async function shortLived() {
+  const replica = await world.replica()
+  onTestFinished(async () => void (await replica.stop('SIGKILL')))
+  return replica
+}
+
 const ROTATED = 'rotation_lost'
 type Case = [name: string, fault: Omit<FaultInput, 'match'>, end: null | 'rotation_lost']
 
@@ -74,13 +81,6 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
   const revokesFamilies = () => world.t.zoom.setModes({ familyRevocation: true })
   const LOST = { status: 'reconnect_required', reason: 'rotation_lost' }
   const K3 = POINTS['K3 sent, and Zoom handles it late']
-
-  /** Gone with its test: there may be hundreds of them. */
-  async function shortLived() {
-    const replica = await world.replica()
-    onTestFinished(async () => void (await replica.stop('SIGKILL')))
-    return replica
-  }
 
   /** A refresh that is still on its way when the lease has run out and the successor has spent the token. */
   async function overtaken(fate: (target: Replica) => Promise<unknown>) {
@@ -153,6 +153,30 @@ describe('where Zoom revokes the whole family when a dead refresh token is used 
     expect([found, faultOf(found, true)]).toMatchObject([{ reason: 'rejected_by_zoom' }, null])
   })
 })
+
+test.each(['same', 'another'] as const)(
+  'where Zoom answers a dead refresh token for a while (with %s pair), what a killed holder lost is recovered, and a sleeper overwrites nothing',
+  REPEATS,
+  async (graceAnswer) => {
+    world.t.zoom.setModes({ graceSeconds: 60, graceAnswer })
+    for (const fate of [freeze, (target: Replica) => target.stop('SIGKILL')]) {
+      const host = await world.expiredHost()
+      const holder = await shortLived()
+      const { reached, letGo } = POINTS['K4 Zoom rotated, before its answer'](world)
+      const cutShort = mint(holder, host)
+      await reached
+      await fate(holder)
+      await endLease(world.t, host)
+      expect((await mint(other, host)).status).toBe(200)
+      letGo()
+      thaw(holder)
+      await cutShort
+      expect((await mint(one, host)).status).toBe(200)
+      expect(await world.truth(host)).toMatchObject({ status: 'connected', isLive: true, isIntentOpen: false })
+      expect((await grantRow(world.t, host)).gen).toBe(2)
+    }
+  },
+)
 
 test.each([true, false])(
   'no mint fails while its access token is replaced again and again; the refresh kills the old one: %s',
