@@ -80,6 +80,7 @@ test('every refresh leaves one line with grant, attempt, generation, outcome and
       gen: 1,
       outcome: 'ok',
       duration_ms: expect.any(Number),
+      stored_at: expect.any(String),
       message: 'a refresh ended',
     },
   ])
