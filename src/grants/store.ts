@@ -1,7 +1,6 @@
 import type { Sql } from '../lib/sql.ts'
 import type { GrantCounts } from './metrics.ts'
 import * as statements from './statements.ts'
-import type { Consented } from './watermarks.ts'
 
 /** A grant as the vault reads it before it decides. Lives are seconds left by the database's clock. */
 export interface GrantRow {
@@ -53,6 +52,12 @@ export interface StoredRow {
   pairAgeSeconds: number
   /** A refresh brought this pair, not an authorisation. */
   isRefreshed: boolean
+}
+
+/** Under which consent it was stored: a pair that is put back must not make anybody's withdrawn consent good. */
+export interface Consented {
+  consentEpoch: number
+  consentReason: string | null
 }
 
 /** A pair that is stored, and under which consent. */

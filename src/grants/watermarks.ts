@@ -1,16 +1,10 @@
 import { createLru } from '../lib/lru.ts'
-import type { SealedPair } from './store.ts'
+import type { Consented, SealedPair } from './store.ts'
 
 /** A generation that the database has shown or confirmed to this process, and when it was stored, by the database's clock. */
 export interface Mark {
   gen: bigint
   storedAtSeconds: number
-}
-
-/** Under which consent it was stored: a pair that is put back must not make anybody's withdrawn consent good. */
-export interface Consented {
-  consentEpoch: number
-  consentReason: string | null
 }
 
 interface KeptPair extends Consented {
