@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
@@ -63,7 +64,7 @@ const CACHED = 10_000
 const SECRETS_KEPT_MS = 30_000
 const PASS = /^[A-Za-z0-9_-]{43}$/
 // verified in place of an unknown pass's secrets, so that an unknown pass takes as long as a wrong signature
-const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: Buffer.alloc(32, 1) }
+const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: createSecretKey(Buffer.alloc(32, 1)) }
 
 interface Checked {
   verdict: SignatureVerdict
