@@ -28,8 +28,9 @@ export const lastAnswers = fp(
     app.addHook('preClose', async () => {
       isLeaving = true
     })
-    app.addHook('onSend', async (_request, reply) => {
+    app.addHook('onSend', (_request, reply, _payload, done) => {
       if (isLeaving) reply.header('connection', 'close')
+      done()
     })
     app.decorate('lastAnswers', async (noticeMs: number, limitMs: number) => {
       isLeaving = true

@@ -204,7 +204,7 @@ export const recallGuard = fp(
   async (app, options: RecallGuardOptions<unknown>) => {
     const guard = createGuard(options)
     app.decorateRequest('opened', null)
-    app.addHook('onRequest', async (request, reply) => {
+    app.addHook('onRequest', (request, reply, done) => {
       reply.header('cache-control', 'no-store')
       try {
         refuseBody(request)
@@ -212,6 +212,7 @@ export const recallGuard = fp(
         reply.header('connection', 'close')
         throw error
       }
+      done()
     })
     app.addHook('preHandler', async (request) => {
       if (!request.routeOptions.config.kind) return // a refused method; it answers 405 by itself
