@@ -19,11 +19,12 @@ export const lastAnswers = fp(
   async (app) => {
     let isLeaving = false
     let owed = 0
+    const closed = () => {
+      owed -= 1 // answered, or its client has left
+    }
     app.server.on('request', (_request, response: ServerResponse) => {
       owed += 1
-      response.once('close', () => {
-        owed -= 1 // answered, or its client has left
-      })
+      response.on('close', closed) // which comes once
     })
     app.addHook('preClose', async () => {
       isLeaving = true
