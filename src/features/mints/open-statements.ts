@@ -27,7 +27,7 @@ const servedBy = (tenant: string, secretId: string) =>
         ELSE NOT EXISTS (SELECT FROM recall_secrets s WHERE s.tenant_id = ${tenant}) END`
 
 /** Of one request: pass, kind, webhook id (null: observed without signature), secret row (null: the environment's), mint, request. */
-const COLUMNS = ['uuid', 'text', 'text', 'uuid', 'uuid', 'text']
+export const COLUMNS = ['uuid', 'text', 'text', 'uuid', 'uuid', 'text']
 const rowAt = (index: number) =>
   COLUMNS.map((type, column) => `$${index * COLUMNS.length + column + 1}::${type}`).join(', ')
 
@@ -77,7 +77,8 @@ const openStatement = (size: number) =>
    m AS (
      INSERT INTO mints (id, tenant_id, pass_id, host_id, kind, meeting_id, request_id)
      SELECT mint_id, tenant_id, pass_id, host_id, kind, meeting_id, request_id FROM t)
-   SELECT t.mint_id AS "mintId", t.tenant_id AS "tenantId", t.pass_id AS "passId", t.meeting_id AS "meetingId", t.kinds,
+   SELECT t.mint_id AS "mintId", t.tenant_id AS "tenantId", t.pass_id AS "passId", t.meeting_id AS "meetingId",
+          t.kind = ANY (t.kinds) AS "isOfPass",
           t.window_mints AS "windowMints", t.turn, t.is_mapped AS "isMapped", t.host, t.organization, b.bound_to AS "boundTo",
           CASE WHEN t.kind = 'obf' AND cardinality(t.on_behalf_of) > 0 THEN (
             SELECT json_agg(CASE WHEN c.id IS NULL THEN NULL ELSE ${sourceJson('c')} END ORDER BY o.place)
@@ -106,7 +107,7 @@ export const OPEN_PLAIN = statement(
    m AS (
      INSERT INTO mints (id, tenant_id, host_id, kind, meeting_id, request_id)
      SELECT $5, tenant_id, host_id, $2, meeting_id, $6 FROM t)
-   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", ARRAY['join', 'obf'] AS kinds,
+   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", $2 <> 'zak' AS "isOfPass",
           0 AS "windowMints", 0 AS turn, t.is_mapped AS "isMapped", t.host, t.organization,
           (SELECT bound_to FROM b) AS "boundTo", NULL AS candidates
      FROM t`,
