@@ -50,6 +50,7 @@ export interface OpenRequest {
 
 // few enough to leave connections for everything else, and a batch small enough to answer in milliseconds
 const OPENS_AT_ONCE = 3
+const OPEN_PATIENCE_MS = 5 // a statement is back in one or two; one that waits for a lock must not hold up the others
 const OPENS_WAITING = 5000
 const OPEN_WAIT_MS = 2000 // what is left of a bot's patience after it would not be enough for Zoom
 const OPENS_PER_STATEMENT = Math.max(...OPEN_STATEMENTS.map(({ size }) => size))
@@ -103,6 +104,7 @@ export function createLedgerStore(sql: Sql) {
     run: openAll,
     maxBatch: OPENS_PER_STATEMENT,
     maxAtOnce: OPENS_AT_ONCE,
+    patienceMs: OPEN_PATIENCE_MS,
     maxWaiting: OPENS_WAITING,
     maxWaitMs: OPEN_WAIT_MS,
   })

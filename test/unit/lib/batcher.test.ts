@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createBatcher } from '../../../src/lib/batcher.ts'
 
-const UNBOUND = { maxWaiting: 1000, maxWaitMs: 60_000 }
+const UNBOUND = { maxWaiting: 1000, maxWaitMs: 60_000, patienceMs: 60_000 }
 
 test('what comes in together runs as one batch, and each caller gets its own result', async () => {
   const batches: number[][] = []
@@ -68,7 +68,7 @@ function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
     await promise
     return items
   }
-  const batcher = createBatcher({ run, maxBatch: 1, maxAtOnce: 1, now: () => nowMs, ...bounds })
+  const batcher = createBatcher({ run, maxBatch: 1, maxAtOnce: 1, patienceMs: 60_000, now: () => nowMs, ...bounds })
   const pass = (elapsedMs: number) => {
     nowMs += elapsedMs
   }
