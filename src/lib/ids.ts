@@ -8,13 +8,14 @@ const UUID_BYTES = 16
 const pool = Buffer.alloc(256 * UUID_BYTES)
 let poolOffset = pool.length
 
-function nextRandomBytes(): Buffer {
+/** Where in the pool the next unused bytes lie. */
+function drawRandomBytes(): number {
   if (poolOffset === pool.length) {
     randomFillSync(pool)
     poolOffset = 0
   }
   poolOffset += UUID_BYTES
-  return pool.subarray(poolOffset - UUID_BYTES, poolOffset)
+  return poolOffset - UUID_BYTES
 }
 
 let lastMs = -1
@@ -27,18 +28,18 @@ let counter = 0
  * @see https://www.rfc-editor.org/rfc/rfc9562#section-6.2
  */
 export function uuidv7(nowMs: number = Date.now()): string {
-  const bytes = nextRandomBytes()
+  const at = drawRandomBytes()
   if (nowMs > lastMs) {
     lastMs = Math.floor(nowMs)
-    counter = bytes.readUInt16BE(6) & 0x7ff
+    counter = pool.readUInt16BE(at + 6) & 0x7ff
   } else if (++counter === COUNTER_LIMIT) {
     lastMs += 1
-    counter = bytes.readUInt16BE(6) & 0x7ff
+    counter = pool.readUInt16BE(at + 6) & 0x7ff
   }
-  bytes.writeUIntBE(lastMs, 0, 6)
-  bytes.writeUInt16BE(0x7000 | counter, 6)
-  bytes.writeUInt8(0x80 | (bytes.readUInt8(8) & 0x3f), 8)
-  const hex = bytes.toString('hex')
+  pool.writeUIntBE(lastMs, at, 6)
+  pool.writeUInt16BE(0x7000 | counter, at + 6)
+  pool.writeUInt8(0x80 | (pool.readUInt8(at + 8) & 0x3f), at + 8)
+  const hex = pool.toString('hex', at, at + UUID_BYTES)
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 

@@ -99,9 +99,11 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     if (!PASS.test(presented)) return null
     const hash = sha256(presented)
     const key = hash.toString('base64')
-    const known = passes.get(key) ?? (await resolvePass(hash))
-    if (known) passes.set(key, known)
-    return known
+    const known = passes.get(key)
+    if (known) return known
+    const found = await resolvePass(hash)
+    if (found) passes.set(key, found)
+    return found
   }
   async function readSecrets(tenantId: string): Promise<ServingSecrets> {
     const serving = { ...(await secretsServing(tenantId)), readAtMs: now() }

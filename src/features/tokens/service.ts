@@ -80,7 +80,9 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
   const all = createSemaphore(CALLS_IN_ALL, QUEUED_CALLS)
   const perGrant = createLru<string, Semaphore>(10_000)
   const callsOf = (grantId: string): Semaphore => {
-    const calls = perGrant.get(grantId) ?? createSemaphore(CALLS_PER_GRANT, QUEUED_CALLS)
+    const known = perGrant.get(grantId)
+    if (known) return known
+    const calls = createSemaphore(CALLS_PER_GRANT, QUEUED_CALLS)
     perGrant.set(grantId, calls)
     return calls
   }
