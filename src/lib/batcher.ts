@@ -69,8 +69,8 @@ export function createBatcher<In, Out>({
   function startWhatFits(): void {
     refuseLate()
     while (mayStart()) runBatch()
-    if (waiting.length === 0 || running >= maxAtOnce) return
-    impatience ??= setTimeout(() => {
+    if (waiting.length === 0 || running >= maxAtOnce || impatience) return
+    impatience = setTimeout(() => {
       impatience = null
       startWhatFits()
     }, patienceLeftMs())
