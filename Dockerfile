@@ -58,6 +58,6 @@ EXPOSE 4000 9464
 HEALTHCHECK --interval=30s --timeout=10s --retries=3 --start-period=60s --start-interval=1s \
   CMD ["node", "-e", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 4000, path: '/healthz' }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # The heap of `npm start`: flat below 200 MB in docs/performance.md. Set NODE_OPTIONS to give it more.
-ENV NODE_OPTIONS="--max-semi-space-size=2 --max-old-space-size=256"
+ENV NODE_OPTIONS="--max-semi-space-size=8 --max-old-space-size=256"
 # The base image's entrypoint execs it: node is PID 1 and server.ts handles SIGTERM itself.
 CMD ["node", "src/server.ts"]

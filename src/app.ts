@@ -1,6 +1,7 @@
 import sensible from '@fastify/sensible'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { DestinationStream } from 'pino'
 import type { Dispatcher } from 'undici'
 import { config, parseConfig } from './config.ts'
 import { connectPageRoutes } from './features/connect/page-routes.ts'
@@ -36,7 +37,8 @@ import { prepare } from './start.ts'
 
 export interface AppOptions {
   env: Record<string, string | undefined>
-  logStream?: NodeJS.WritableStream
+  /** Where log lines go; standard output, line by line, by default. */
+  logStream?: DestinationStream
   dispatcher?: Dispatcher
   now?: () => number
 }

@@ -1,6 +1,7 @@
 import { enableCompileCache } from 'node:module'
 import { dirname } from 'node:path'
 import closeWithGrace from 'close-with-grace'
+import { destination } from 'pino'
 
 // Before anything of ours is loaded: a second start then finds its code compiled and its types stripped, in half the time.
 // Where the cache cannot be written (a read-only file system) it is silently off.
@@ -12,6 +13,7 @@ const { readEnvironment } = await import('./environment.ts')
 const { startRounds } = await import('./jobs/rounds.ts')
 const { jobRounds } = await import('./jobs/tasks.ts')
 const { sleep } = await import('./lib/deadline.ts')
+const { createLogStream } = await import('./plugins/log-stream.ts')
 const { createMetricsServer } = await import('./plugins/metrics.ts')
 const { StartError } = await import('./startup.ts')
 
@@ -25,10 +27,14 @@ const STOP_LIMIT_MS = 10 * 60_000
 
 async function start(): Promise<void> {
   const { env, generated, stop } = await readEnvironment(process.env, dirname(import.meta.dirname))
-  const { app, services, readiness, metrics, prepare } = await buildApp({ env }).catch(async (error: unknown) => {
-    await stop()
-    throw error
-  })
+  const logStream = createLogStream(destination(1))
+  process.once('exit', logStream.flush) // however it ends, a signal or an uncaught error included
+  const { app, services, readiness, metrics, prepare } = await buildApp({ env, logStream }).catch(
+    async (error: unknown) => {
+      await stop()
+      throw error
+    },
+  )
   const { config, log } = app
   const metricsServer = createMetricsServer(metrics)
   let stopJobs = async () => {}

@@ -12,15 +12,17 @@ interface Waiting<In, Out> {
 }
 
 /**
- * Runs what comes in together as one piece of work: an item starts at once while fewer than `maxAtOnce` batches run, else it
- * joins those that wait for a place. Nothing is delayed to fill a batch. `run` gives one result per item, in order; where it
- * throws, every item of its batch does. At most `maxWaiting` wait, none longer than `maxWaitMs`: what nobody waits for any more
+ * Runs what comes in together as one piece of work. An item starts at once where no batch runs, else with all that wait when the
+ * batch under way is back: a batch costs little more than an item. Where there is a full batch, or an item has waited
+ * `patienceMs`, further ones start beside it, `maxAtOnce` in all. `run` gives one result per item, in order; where it throws,
+ * every item of its batch does. At most `maxWaiting` wait, none longer than `maxWaitMs`: what nobody waits for any more
  * is not done. @throws busy
  */
 export function createBatcher<In, Out>({
   run,
   maxBatch,
   maxAtOnce,
+  patienceMs,
   maxWaiting,
   maxWaitMs,
   now = () => performance.now(),
@@ -28,6 +30,7 @@ export function createBatcher<In, Out>({
   run: (items: In[]) => Promise<Out[]>
   maxBatch: number
   maxAtOnce: number
+  patienceMs: number
   maxWaiting: number
   maxWaitMs: number
   /** Milliseconds that only ever grow; the wall clock may jump. */
@@ -36,6 +39,7 @@ export function createBatcher<In, Out>({
   const waiting: Waiting<In, Out>[] = []
   let running = 0
   let isScheduled = false
+  let impatience: NodeJS.Timeout | null = null
 
   const busy = () => new AppError('busy', 'Too many requests are under way; try again.', { retryAfterSeconds: 1 })
 
@@ -56,9 +60,20 @@ export function createBatcher<In, Out>({
     running -= 1
     startWhatFits()
   }
+  const patienceLeftMs = () => (waiting[0]?.sinceMs ?? 0) + patienceMs - now()
+
+  function mayStart(): boolean {
+    if (waiting.length === 0 || running >= maxAtOnce) return false
+    return running === 0 || waiting.length >= maxBatch || patienceLeftMs() <= 0
+  }
   function startWhatFits(): void {
     refuseLate()
-    while (waiting.length > 0 && running < maxAtOnce) runBatch()
+    while (mayStart()) runBatch()
+    if (waiting.length === 0 || running >= maxAtOnce || impatience) return
+    impatience = setTimeout(() => {
+      impatience = null
+      startWhatFits()
+    }, patienceLeftMs())
   }
   return {
     add: (item) =>

@@ -5,5 +5,8 @@
  * @param name in lower case
  */
 export function headerLines(rawHeaders: string[], name: string): string[] {
-  return rawHeaders.filter((_text, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name)
+  const values: string[] = []
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+    if (rawHeaders[index]?.toLowerCase() === name) values.push(rawHeaders[index + 1] as string)
+  return values
 }

@@ -20,10 +20,6 @@ export function createSemaphore(max: number, maxQueue: number): Semaphore {
   const busy = () => new AppError('busy', 'Too many requests are under way', { retryAfterSeconds: 1 })
 
   function acquire(deadlineMs: number): Promise<void> {
-    if (running < max) {
-      running += 1
-      return Promise.resolve()
-    }
     if (queue.size >= maxQueue) return Promise.reject(busy())
     return new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -46,14 +42,19 @@ export function createSemaphore(max: number, maxQueue: number): Semaphore {
     next.enter()
   }
 
+  async function hold<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } finally {
+      release()
+    }
+  }
+
   return {
-    async run(work, deadlineMs) {
-      await acquire(deadlineMs)
-      try {
-        return await work()
-      } finally {
-        release()
-      }
+    run(work, deadlineMs) {
+      if (running >= max) return acquire(deadlineMs).then(() => hold(work))
+      running += 1
+      return hold(work)
     },
   }
 }

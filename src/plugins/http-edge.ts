@@ -54,9 +54,11 @@ function registerJsonParser(app: FastifyInstance): void {
 export const httpEdge = fp(
   async (app) => {
     registerJsonParser(app)
-    app.addHook('onRequest', async (request, reply) => {
-      if (app.config.isHttps) reply.header('strict-transport-security', `max-age=${ONE_YEAR_SECONDS}`)
+    const { isHttps } = app.config
+    app.addHook('onRequest', (request, reply, done) => {
+      if (isHttps) reply.header('strict-transport-security', `max-age=${ONE_YEAR_SECONDS}`)
       checkRequest(request)
+      done()
     })
     app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
       const { status, headers, body } = bareProblem(417, 'Only Expect: 100-continue is known here.')

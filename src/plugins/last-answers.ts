@@ -19,17 +19,19 @@ export const lastAnswers = fp(
   async (app) => {
     let isLeaving = false
     let owed = 0
+    const closed = () => {
+      owed -= 1 // answered, or its client has left
+    }
     app.server.on('request', (_request, response: ServerResponse) => {
       owed += 1
-      response.once('close', () => {
-        owed -= 1 // answered, or its client has left
-      })
+      response.on('close', closed) // which comes once
     })
     app.addHook('preClose', async () => {
       isLeaving = true
     })
-    app.addHook('onSend', async (_request, reply) => {
+    app.addHook('onSend', (_request, reply, _payload, done) => {
       if (isLeaving) reply.header('connection', 'close')
+      done()
     })
     app.decorate('lastAnswers', async (noticeMs: number, limitMs: number) => {
       isLeaving = true

@@ -1,5 +1,5 @@
 import type { FastifyServerOptions } from 'fastify'
-import { stdTimeFunctions } from 'pino'
+import { type DestinationStream, stdTimeFunctions } from 'pino'
 import { AppError } from '../errors.ts'
 import { addressOf } from './http-edge.ts'
 
@@ -41,7 +41,7 @@ function describeError(error: unknown, depth = 0, hasStack = true): Record<strin
 }
 
 /** Pino's options: no header, no query, no body; a request is its method, its route's template and its address. */
-export function loggerOptions(level: string, stream?: NodeJS.WritableStream): FastifyServerOptions['logger'] {
+export function loggerOptions(level: string, stream?: DestinationStream): FastifyServerOptions['logger'] {
   return {
     level,
     ...(stream ? { stream } : {}),

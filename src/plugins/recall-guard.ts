@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
@@ -63,7 +64,7 @@ const CACHED = 10_000
 const SECRETS_KEPT_MS = 30_000
 const PASS = /^[A-Za-z0-9_-]{43}$/
 // verified in place of an unknown pass's secrets, so that an unknown pass takes as long as a wrong signature
-const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: Buffer.alloc(32, 1) }
+const NOBODYS_SECRET: RecallSecret = { id: 'nobody', key: createSecretKey(Buffer.alloc(32, 1)) }
 
 interface Checked {
   verdict: SignatureVerdict
@@ -98,9 +99,11 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     if (!PASS.test(presented)) return null
     const hash = sha256(presented)
     const key = hash.toString('base64')
-    const known = passes.get(key) ?? (await resolvePass(hash))
-    if (known) passes.set(key, known)
-    return known
+    const known = passes.get(key)
+    if (known) return known
+    const found = await resolvePass(hash)
+    if (found) passes.set(key, found)
+    return found
   }
   async function readSecrets(tenantId: string): Promise<ServingSecrets> {
     const serving = { ...(await secretsServing(tenantId)), readAtMs: now() }
@@ -203,7 +206,7 @@ export const recallGuard = fp(
   async (app, options: RecallGuardOptions<unknown>) => {
     const guard = createGuard(options)
     app.decorateRequest('opened', null)
-    app.addHook('onRequest', async (request, reply) => {
+    app.addHook('onRequest', (request, reply, done) => {
       reply.header('cache-control', 'no-store')
       try {
         refuseBody(request)
@@ -211,6 +214,7 @@ export const recallGuard = fp(
         reply.header('connection', 'close')
         throw error
       }
+      done()
     })
     app.addHook('preHandler', async (request) => {
       if (!request.routeOptions.config.kind) return // a refused method; it answers 405 by itself

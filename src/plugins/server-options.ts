@@ -1,4 +1,5 @@
 import { type FastifyReply, type FastifyRequest, type FastifyServerOptions, LogController } from 'fastify'
+import type { DestinationStream } from 'pino'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
@@ -18,7 +19,7 @@ function frameworkErrors(_error: unknown, request: FastifyRequest, reply: Fastif
 }
 
 /** Fastify as this service needs it: bounded in every direction, and no line of its own that would hold a URL. */
-export function serverOptions(config: Config, logStream?: NodeJS.WritableStream): FastifyServerOptions {
+export function serverOptions(config: Config, logStream?: DestinationStream): FastifyServerOptions {
   return {
     logger: loggerOptions(config.LOG_LEVEL, logStream),
     // Fastify's own request lines hold the raw URL; ours are in request-log.ts

@@ -46,8 +46,9 @@ const WEBINAR: RefusalText = {
 
 /** Whether the API refused the access token (401 with 124, or with nothing that says otherwise): ask this before `mintFault`. */
 export function isAccessTokenRefused(reply: ZoomReply): boolean {
+  if (reply.status !== 401 || isMissingScope(reply)) return false
   const { code } = refusalOf(reply)
-  return reply.status === 401 && !isMissingScope(reply) && (code === undefined || code === 124)
+  return code === undefined || code === 124
 }
 
 /** Whether the access token lacks a scope for what was asked: 4711, or another code whose text says so; 400, rarely 401. */

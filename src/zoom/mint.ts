@@ -37,23 +37,23 @@ export function createZoomMint({ http, timeoutMs }: { http: Pick<ZoomHttp, 'send
       const budget = { attemptTimeoutMs: timeoutMs, budgetMs: request.timeoutMs ?? 2 * timeoutMs + 250 }
       const headers = { authorization: `Bearer ${request.accessToken}` }
       return judgeMint(
-        await getWithOneRetry(http, { ...targetOf(request), headers }, budget).catch(throwOurs),
+        await getWithOneRetry(http, { path: targetOf(request), headers }, budget).catch(throwOurs),
         request.kind,
       )
     },
   }
 }
 
-function targetOf({ kind, meetingId }: MintRequest): { path: string; query: Record<string, string> } {
+function targetOf({ kind, meetingId }: MintRequest): string {
   // the last gate before a path: encoding would not help, a URL parser removes %2e%2e too
   if (!isMeetingId(meetingId)) throw new AppError('invalid_request', 'A meeting number is 9 to 12 digits')
   switch (kind) {
     case 'join':
-      return { path: `/meetings/${meetingId}/jointoken/local_recording`, query: { bypass_waiting_room: 'true' } }
+      return `/meetings/${meetingId}/jointoken/local_recording?bypass_waiting_room=true`
     case 'obf':
-      return { path: '/users/me/token', query: { type: 'onbehalf', meeting_id: meetingId } }
+      return `/users/me/token?type=onbehalf&meeting_id=${meetingId}`
     case 'zak':
-      return { path: '/users/me/token', query: { type: 'zak', ttl: String(ZAK_TTL_SECONDS) } }
+      return `/users/me/token?type=zak&ttl=${ZAK_TTL_SECONDS}`
   }
 }
 

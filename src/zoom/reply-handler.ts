@@ -35,6 +35,7 @@ const GET_GRACE_MS = 10
 /** A POST that waited longer than this for its connection is not sent at all: too little time is left to hear what it did. */
 const POST_START_SHARE = 0.5
 const CODE = /^[A-Z0-9_]{1,64}$/
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads one answer. Built on undici's handler interface because `onRequestStart` comes after the connection stands and before
@@ -102,7 +103,7 @@ function createBody(): { take(chunk: Buffer): boolean; parse(): unknown } {
     /** Judged by its bytes and not by its type: a maintenance page is not JSON whatever it says it is. */
     parse() {
       try {
-        return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)))
+        return JSON.parse(utf8.decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
       } catch {
         return undefined
       }
@@ -111,8 +112,12 @@ function createBody(): { take(chunk: Buffer): boolean; parse(): unknown } {
 }
 
 function flatten(received: NodeJS.Dict<string | string[]>): Record<string, string> {
-  const entries = Object.entries(received).map(([name, value]) => [name.toLowerCase(), [value ?? ''].flat().join(', ')])
-  return Object.fromEntries(entries)
+  const flat: Record<string, string> = {}
+  for (const name in received) {
+    const value = received[name] ?? ''
+    flat[name.toLowerCase()] = typeof value === 'string' ? value : value.join(', ')
+  }
+  return flat
 }
 
 function codeOf(error: unknown): string {

@@ -27,7 +27,7 @@ async function newWorkspace(body: Record<string, unknown> = {}, tenantId?: strin
 }
 const serving = async (tenantId: string) => {
   const { source, secrets, isObserving } = await t.services.recallWorkspaces.secretsServing(tenantId)
-  return { source, isObserving, keys: secrets.map(({ key }) => key.toString('base64')).sort() }
+  return { source, isObserving, keys: secrets.map(({ key }) => key.export().toString('base64')).sort() }
 }
 
 describe('a workspace', () => {

@@ -1,6 +1,6 @@
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import { OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
+import { COLUMNS, OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
 
 /** A host or organization as a mint needs it. */
 export interface Source {
@@ -17,7 +17,8 @@ export interface OpenedRow {
   tenantId: string
   passId: string | null
   meetingId: string
-  kinds: string[]
+  /** Whether the pass is for tokens of this kind. */
+  isOfPass: boolean
   windowMints: number
   turn: number
   boundTo: string | null
@@ -49,6 +50,7 @@ export interface OpenRequest {
 
 // few enough to leave connections for everything else, and a batch small enough to answer in milliseconds
 const OPENS_AT_ONCE = 3
+const OPEN_PATIENCE_MS = 5 // a statement is back in one or two; one that waits for a lock must not hold up the others
 const OPENS_WAITING = 5000
 const OPEN_WAIT_MS = 2000 // what is left of a bot's patience after it would not be enough for Zoom
 const OPENS_PER_STATEMENT = Math.max(...OPEN_STATEMENTS.map(({ size }) => size))
@@ -60,8 +62,8 @@ const SETTLE = statement(
   `UPDATE mints m
       SET outcome = u.outcome, reason = u.reason, zoom_status = u.zoom_status, zoom_code = u.zoom_code,
           duration_ms = u.duration_ms, host_id = COALESCE(u.host_id, m.host_id)
-     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::uuid[])
-       AS u (id, outcome, reason, zoom_status, zoom_code, duration_ms, host_id)
+     FROM json_to_recordset($1::json)
+       AS u (id uuid, outcome text, reason text, zoom_status int, zoom_code int, duration_ms int, host_id uuid)
     WHERE m.id = u.id`,
 )
 
@@ -77,10 +79,13 @@ const REFUSED = statement(
 
 const PURGE_SEEN = statement('seen_purge', `DELETE FROM seen_webhook_ids WHERE seen_at < now() - $1 * interval '1 s'`)
 
-const valuesOf = (request: OpenRequest | undefined) => {
-  if (!request) return [null, null, null, null, null, null]
-  const { passId, kind, webhookId, secretId, mintId, requestId } = request
-  return [passId, kind, webhookId, secretId, mintId, requestId]
+/** The values of an open statement with room for `size` requests; what is left over is filled with nulls. */
+function valuesOf(requests: OpenRequest[], size: number): (string | null)[] {
+  const values: (string | null)[] = []
+  for (const { passId, kind, webhookId, secretId, mintId, requestId } of requests)
+    values.push(passId, kind, webhookId, secretId, mintId, requestId)
+  while (values.length < size * COLUMNS.length) values.push(null)
+  return values
 }
 
 export type LedgerStore = ReturnType<typeof createLedgerStore>
@@ -90,15 +95,16 @@ export function createLedgerStore(sql: Sql) {
   async function openAll(requests: OpenRequest[]): Promise<(OpenedRow | null)[]> {
     const chosen = OPEN_STATEMENTS.find(({ size }) => size >= requests.length)
     if (!chosen) throw new Error('more mints than one statement opens')
-    const values = Array.from({ length: chosen.size }, (_, index) => valuesOf(requests[index])).flat()
+    const values = valuesOf(requests, chosen.size)
     const rows = await sql.rows<OpenedRow & { mintId: string }>(chosen.statement, values)
-    const byMint = new Map(rows.map(({ mintId, ...row }) => [mintId, row]))
+    const byMint = new Map(rows.map((row) => [row.mintId, row]))
     return requests.map(({ mintId }) => byMint.get(mintId) ?? null)
   }
   const batcher = createBatcher({
     run: openAll,
     maxBatch: OPENS_PER_STATEMENT,
     maxAtOnce: OPENS_AT_ONCE,
+    patienceMs: OPEN_PATIENCE_MS,
     maxWaiting: OPENS_WAITING,
     maxWaitMs: OPEN_WAIT_MS,
   })
@@ -120,16 +126,16 @@ export function createLedgerStore(sql: Sql) {
       return row ?? null
     },
     async settle(batch: Settlement[]): Promise<void> {
-      const column = <Key extends keyof Settlement>(key: Key) => batch.map((settlement) => settlement[key])
-      await sql.rows(SETTLE, [
-        column('id'),
-        column('outcome'),
-        column('reason'),
-        column('zoomStatus'),
-        column('zoomCode').map((code) => (code !== null && Math.abs(code) <= MAX_INT4 ? code : null)), // Zoom's, so any
-        column('durationMs'),
-        column('hostId'),
-      ])
+      const rows = batch.map(({ id, outcome, reason, zoomStatus, zoomCode, durationMs, hostId }) => ({
+        id,
+        outcome,
+        reason,
+        zoom_status: zoomStatus,
+        zoom_code: zoomCode !== null && Math.abs(zoomCode) <= MAX_INT4 ? zoomCode : null, // Zoom's, so any
+        duration_ms: durationMs,
+        host_id: hostId,
+      }))
+      await sql.rows(SETTLE, [JSON.stringify(rows)])
     },
     async recordRefusal(passId: string, mintId: string, kind: string, reason: string, requestId: string) {
       await sql.rows(REFUSED, [passId, mintId, kind, reason, requestId])

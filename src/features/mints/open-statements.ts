@@ -27,7 +27,7 @@ const servedBy = (tenant: string, secretId: string) =>
         ELSE NOT EXISTS (SELECT FROM recall_secrets s WHERE s.tenant_id = ${tenant}) END`
 
 /** Of one request: pass, kind, webhook id (null: observed without signature), secret row (null: the environment's), mint, request. */
-const COLUMNS = ['uuid', 'text', 'text', 'uuid', 'uuid', 'text']
+export const COLUMNS = ['uuid', 'text', 'text', 'uuid', 'uuid', 'text']
 const rowAt = (index: number) =>
   COLUMNS.map((type, column) => `$${index * COLUMNS.length + column + 1}::${type}`).join(', ')
 
@@ -37,7 +37,8 @@ const rowAt = (index: number) =>
  * ids, and opens a ledger row per request; no token leaves without its row. Passes are locked and ids inserted in one order, so
  * that two such statements wait for each other and never deadlock.
  * A VALUES list and not arrays: of an array's length Postgres knows nothing before it is bound, takes one plan for all to be
- * worse than a plan for each, and then plans at every mint, which costs five times what the mint does.
+ * worse than a plan for each, and then plans at every mint, which costs five times what the mint does. `n` is materialized since
+ * Postgres would count it again for every row of `passes` that it looks at.
  */
 const openStatement = (size: number) =>
   statement(
@@ -53,7 +54,8 @@ const openStatement = (size: number) =>
                  THEN EXISTS (SELECT FROM recall_workspaces w WHERE w.tenant_id = l.tenant_id
                                AND w.signature_mode = 'observe' AND w.observe_until > now())
                  ELSE ${servedBy('l.tenant_id', 'q.secret_id')} END),
-   n AS (SELECT pass_id, count(*)::int AS mints, count(*) FILTER (WHERE kind = 'obf')::int AS obf FROM ok GROUP BY pass_id),
+   n AS MATERIALIZED (
+     SELECT pass_id, count(*)::int AS mints, count(*) FILTER (WHERE kind = 'obf')::int AS obf FROM ok GROUP BY pass_id),
    u AS (
      UPDATE passes
         SET window_started_at = CASE WHEN window_started_at > now() - interval '1 hour' THEN window_started_at ELSE now() END,
@@ -77,7 +79,8 @@ const openStatement = (size: number) =>
    m AS (
      INSERT INTO mints (id, tenant_id, pass_id, host_id, kind, meeting_id, request_id)
      SELECT mint_id, tenant_id, pass_id, host_id, kind, meeting_id, request_id FROM t)
-   SELECT t.mint_id AS "mintId", t.tenant_id AS "tenantId", t.pass_id AS "passId", t.meeting_id AS "meetingId", t.kinds,
+   SELECT t.mint_id AS "mintId", t.tenant_id AS "tenantId", t.pass_id AS "passId", t.meeting_id AS "meetingId",
+          t.kind = ANY (t.kinds) AS "isOfPass",
           t.window_mints AS "windowMints", t.turn, t.is_mapped AS "isMapped", t.host, t.organization, b.bound_to AS "boundTo",
           CASE WHEN t.kind = 'obf' AND cardinality(t.on_behalf_of) > 0 THEN (
             SELECT json_agg(CASE WHEN c.id IS NULL THEN NULL ELSE ${sourceJson('c')} END ORDER BY o.place)
@@ -106,7 +109,7 @@ export const OPEN_PLAIN = statement(
    m AS (
      INSERT INTO mints (id, tenant_id, host_id, kind, meeting_id, request_id)
      SELECT $5, tenant_id, host_id, $2, meeting_id, $6 FROM t)
-   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", ARRAY['join', 'obf'] AS kinds,
+   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", $2 <> 'zak' AS "isOfPass",
           0 AS "windowMints", 0 AS turn, t.is_mapped AS "isMapped", t.host, t.organization,
           (SELECT bound_to FROM b) AS "boundTo", NULL AS candidates
      FROM t`,

@@ -15,13 +15,13 @@ export const tokenRoutes: FastifyPluginAsyncZod<{ tokens: TokenService; deadline
       response: tokenResponses,
     }
     app.get(`/${kind}-token`, { schema, config: { caller: 'bot', kind } }, async (request, reply) => {
-      const token = await tokens.mint({
+      reply.type('text/plain; charset=utf-8')
+      return await tokens.mint({
         opened: request.opened as TokenRequest['opened'], // set by the guard once the mint's row was open
         claimedMeetingId: request.query.meeting_id,
         remainingMs: () => Math.max(0, deadlineMs - reply.elapsedTime),
         elapsedMs: () => Math.round(reply.elapsedTime),
       })
-      return reply.type('text/plain; charset=utf-8').send(token)
     })
   }
 }

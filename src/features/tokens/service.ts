@@ -10,7 +10,8 @@ import { type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
 export interface TokenRequest {
   opened: OpenedToken & {
     mintId: string
-    kinds: string[]
+    /** Whether the pass is for tokens of this kind. */
+    isOfPass: boolean
     boundTo: string | null
     windowMints: number
     isUnsigned: boolean
@@ -63,11 +64,11 @@ const MOVE_ON = new Set(['reconnect_required', 'host_not_connected'])
 
 /** The cross-checks that only an authentic request can fail. @throws pass_mismatch, rate_limited */
 function checkPass({ opened, claimedMeetingId }: TokenRequest): void {
-  const { kind, kinds, meetingId, passId, boundTo, windowMints } = opened
+  const { kind, isOfPass, meetingId, passId, boundTo, windowMints } = opened
   const mismatch = (reason: string, text: string) => new AppError('pass_mismatch', text, { reason })
   if (boundTo !== null && boundTo !== (passId ? `pass:${passId}` : `meeting:${meetingId}`))
     throw mismatch('webhook_id_reused', 'This request id was first used with another pass.')
-  if (!kinds.includes(kind)) throw mismatch('kind', `This pass is not for ${kind} tokens.`)
+  if (!isOfPass) throw mismatch('kind', `This pass is not for ${kind} tokens.`)
   if (claimedMeetingId !== undefined && claimedMeetingId !== meetingId)
     throw mismatch('meeting_id', 'This pass is for another meeting.')
   if (windowMints > MINTS_PER_PASS_AND_HOUR)
@@ -79,7 +80,9 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
   const all = createSemaphore(CALLS_IN_ALL, QUEUED_CALLS)
   const perGrant = createLru<string, Semaphore>(10_000)
   const callsOf = (grantId: string): Semaphore => {
-    const calls = perGrant.get(grantId) ?? createSemaphore(CALLS_PER_GRANT, QUEUED_CALLS)
+    const known = perGrant.get(grantId)
+    if (known) return known
+    const calls = createSemaphore(CALLS_PER_GRANT, QUEUED_CALLS)
     perGrant.set(grantId, calls)
     return calls
   }

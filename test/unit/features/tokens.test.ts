@@ -14,7 +14,7 @@ const source = (id: string) => ({
 const OPENED: TokenRequest['opened'] = {
   mintId: 'mint',
   kind: 'join',
-  kinds: ['join', 'obf'],
+  isOfPass: true,
   tenantId: 'tenant',
   passId: 'pass',
   meetingId: '111111111',

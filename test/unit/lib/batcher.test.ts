@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createBatcher } from '../../../src/lib/batcher.ts'
 
-const UNBOUND = { maxWaiting: 1000, maxWaitMs: 60_000 }
+const UNBOUND = { maxWaiting: 1000, maxWaitMs: 60_000, patienceMs: 60_000 }
 
 test('what comes in together runs as one batch, and each caller gets its own result', async () => {
   const batches: number[][] = []
@@ -59,7 +59,13 @@ test('a batch that fails fails its own callers, and the next one runs', async ()
 })
 
 /** One batch under way until `release`, and what was run so far; time stands still but for `pass`. */
-function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
+function heldBatcher(bounds: {
+  maxWaiting: number
+  maxWaitMs: number
+  maxBatch?: number
+  maxAtOnce?: number
+  patienceMs?: number
+}) {
   let nowMs = 0
   const { promise, resolve } = Promise.withResolvers<void>()
   const ran: string[] = []
@@ -68,7 +74,7 @@ function heldBatcher(bounds: { maxWaiting: number; maxWaitMs: number }) {
     await promise
     return items
   }
-  const batcher = createBatcher({ run, maxBatch: 1, maxAtOnce: 1, now: () => nowMs, ...bounds })
+  const batcher = createBatcher({ run, maxBatch: 1, maxAtOnce: 1, patienceMs: 60_000, now: () => nowMs, ...bounds })
   const pass = (elapsedMs: number) => {
     nowMs += elapsedMs
   }
@@ -96,4 +102,28 @@ test('what has waited too long is refused and never run: nobody waits for it any
   release()
   await late
   expect([await first, await inTime, ran]).toEqual(['first', 'in time', ['first', 'in time']])
+})
+
+test('a batch under way is waited for with patience only: one that hangs does not hold up what comes after it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const { batcher, ran, release, pass } = heldBatcher({
+    maxBatch: 10,
+    maxAtOnce: 2,
+    patienceMs: 5,
+    maxWaiting: 10,
+    maxWaitMs: 60_000,
+  })
+  const first = batcher.add('hangs')
+  await new Promise(setImmediate)
+  const second = batcher.add('after it')
+  await new Promise(setImmediate)
+  expect(ran).toEqual(['hangs'])
+  pass(5)
+  vi.advanceTimersByTime(5)
+  expect(ran).toEqual(['hangs', 'after it'])
+  release()
+  await Promise.all([first, second])
 })

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -34,7 +34,7 @@ function headers({
 
 function verify(rawHeaders: string[], more: { payload?: Buffer; nowMs?: number; keys?: Record<string, Buffer> } = {}) {
   const { nowMs = TS * 1000, keys = { first: KEY }, payload } = more
-  const secrets = Object.entries(keys).map(([id, key]) => ({ id, key }))
+  const secrets = Object.entries(keys).map(([id, key]) => ({ id, key: createSecretKey(key) }))
   const request = { rawHeaders, secrets, nowMs, toleranceSeconds: 300, ...(payload ? { payload } : {}) }
   return verifyRecallSignature(request)
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
 import { AppError } from '../../../errors.ts'
 import { type CursorCodec, toPage } from '../../../lib/cursor.ts'
 import { constantTimeEqual, uuidv7 } from '../../../lib/ids.ts'
@@ -25,7 +25,7 @@ export interface SharedSecretWarning {
 /** The secrets that tell whether a request for this tenant comes from Recall. */
 export interface ServingSecrets {
   source: 'tenant' | 'environment'
-  secrets: { id: string; key: Buffer }[]
+  secrets: { id: string; key: KeyObject }[]
   /** Unsigned requests with a valid pass are still let through. */
   isObserving: boolean
 }
@@ -70,6 +70,7 @@ const apiKeyPlace = (tenantId: string, rowId: string) =>
 export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
   const { store, box, cursors, now, environmentSecrets, defaultTenantId } = deps
   const environmentHashes = environmentSecrets.map(hashOf)
+  const servingEnvironment = environmentSecrets.map((key) => ({ id: 'environment', key: createSecretKey(key) }))
 
   /** Sealed before the transaction; one row per key, however often it is given. */
   async function sealAll(tenantId: string, keys: Buffer[]): Promise<SealedSecret[]> {
@@ -178,12 +179,10 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
     /** The tenant's own secrets if it has any workspace, else the environment's. @throws store_unavailable */
     async secretsServing(tenantId: string): Promise<ServingSecrets> {
       const rows = await store.secretsServing(tenantId)
-      if (rows.length === 0) {
-        const secrets = environmentSecrets.map((key) => ({ id: 'environment', key }))
-        return { source: 'environment', secrets, isObserving: false }
-      }
+      if (rows.length === 0) return { source: 'environment', secrets: servingEnvironment, isObserving: false }
       const opened = rows.map(async ({ id, secretCt }) => {
-        return { id, key: Buffer.from(await box.open(secretPlace(tenantId, id), secretCt), 'base64') }
+        const key = createSecretKey(await box.open(secretPlace(tenantId, id), secretCt), 'base64')
+        return { id, key }
       })
       const isObserving = rows.some((row) => row.isObserving)
       return { source: 'tenant', secrets: await Promise.all(opened), isObserving }
