@@ -3,7 +3,16 @@ import { uuidv7 } from '../../src/lib/ids.ts'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { consent, revocations, rows } from '../helpers/connect.ts'
 import { unique } from '../helpers/management.ts'
-import { grantRow, liveRefreshToken, newVaultHost, secondReplica, told, type VaultHost } from '../helpers/vault.ts'
+import {
+  expireAccessToken,
+  grantRow,
+  liveRefreshToken,
+  newVaultHost,
+  refreshFault,
+  secondReplica,
+  told,
+  type VaultHost,
+} from '../helpers/vault.ts'
 
 let t: TestApp
 
@@ -51,6 +60,23 @@ describe('a grant that nobody links', () => {
     expect(liveRefreshToken(t, host)).toBeNull()
     await sweep()
     expect(revocations(t).length).toBe(before + 1)
+  })
+
+  test('is not taken from a user who connects again while the clean-up waits for Zoom', async () => {
+    const host = await orphan()
+    await expireAccessToken(t, host)
+    const refresh = refreshFault(t, host, { type: 'hold' }, { effect: 'before' })
+    const swept = sweep()
+    await refresh.hit()
+    const me = t.zoom.setFault({ match: { path: '/v2/users/me' }, action: { type: 'hold' } })
+    const link = await t.connectLink({ external_user_id: host.externalUserId })
+    const connected = t.follow(link, host.email)
+    await me.hit()
+    refresh.release()
+    await swept
+    me.release()
+    expect((await connected).statusCode).toBe(200)
+    expect(told(await t.bot(host.joinUrl))).toEqual([200])
   })
 
   test('is let go by one of two replicas that find it', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { doctor, markRestored } from '../../src/cli/grants.ts'
 import { buildTestApp, type TestApp } from '../helpers/app.ts'
-import { rows } from '../helpers/connect.ts'
+import { newTenant, rows } from '../helpers/connect.ts'
 import { backUp } from '../helpers/database.ts'
 import {
   expireAccessToken,
@@ -12,6 +12,7 @@ import {
   holdsLivingPair,
   newVaultHost,
   refreshCalls,
+  refreshFault,
   secondReplica,
   told,
   type VaultHost,
@@ -172,4 +173,90 @@ test('a restored copy under another INSTALLATION_ID is left alone: its rows are 
   await rows({ ...t, ...copy } as TestApp, 'UPDATE grant_tokens SET access_expires_at = now()')
   expect(await mint(copy, host)).toEqual([503, 'foreign_database'])
   expect(await grantRow({ ...t, ...copy } as TestApp, host)).toMatchObject({ status: 'connected', gen: 1 })
+})
+
+/** Puts every row of grants back to what it was, and the history too: a commit that was confirmed and lost. */
+async function rewind(t: TestApp) {
+  await rows(t, 'CREATE TABLE saved AS SELECT * FROM grant_tokens')
+  return async () => {
+    await rows(t, 'DELETE FROM refresh_attempts')
+    await rows(t, 'DELETE FROM grant_tokens')
+    await rows(t, 'INSERT INTO grant_tokens SELECT * FROM saved')
+  }
+}
+
+test('a pair that is in hand while the database goes back is stored all the same', async () => {
+  const t = await buildTestApp()
+  const host = await newVaultHost(t)
+  const goBack = await rewind(t)
+  await refresh(t, host)
+  const other = await replicaOf(t)
+  await expireAccessToken(t, host)
+  const held = refreshFault(t, host, { type: 'hold' }, { effect: 'before' })
+  const answer = other.bot(host.joinUrl)
+  await held.hit()
+  await goBack()
+  held.release()
+  expect(told(await answer)).toEqual([200])
+  expect(await grantRow(t, host)).toMatchObject({ status: 'connected', gen: 3 })
+  expect(await holdsLivingPair(t, host)).toBe(true)
+})
+
+test('the replica that has the pair puts it back although another met the row first and condemned it', async () => {
+  const t = await buildTestApp()
+  const host = await newVaultHost(t)
+  const goBack = await rewind(t)
+  await refresh(t, host)
+  const other = await replicaOf(t)
+  expect(await mint(other, host)).toEqual([200])
+  await goBack()
+  expect(await mint(other, host)).toEqual([404, 'reconnect_required'])
+  await t.services.grantUpkeep.sweepAcrossTenants()
+  expect(await mint(other, host)).toEqual([200])
+  expect(await holdsLivingPair(t, host)).toBe(true)
+})
+
+test('a lost reconnect that is put back gives no tenant its bots back that the user had withdrawn from', async () => {
+  const t = await buildTestApp()
+  const b = await newTenant(t)
+  const host = await newVaultHost(t)
+  await t.connectHost('of-b', host.email, b.headers)
+  t.zoom.revokeGrant(host.email)
+  await expireAccessToken(t, host)
+  expect(await mint(t, host)).toEqual([404, 'reconnect_required'])
+  const goBack = await rewind(t)
+  const link = await t.connectLink({ external_user_id: 'of-b' }, b.headers)
+  expect((await t.follow(link, host.email)).statusCode).toBe(200)
+  expect(await mint(t, host)).toEqual([404, 'reconnect_required'])
+  await goBack()
+  await t.services.grantUpkeep.sweepAcrossTenants()
+  expect(await grantRow(t, host)).toMatchObject({ status: 'connected' })
+  expect(await mint(t, host)).toEqual([404, 'reconnect_required'])
+})
+
+test('the alarm of a restore is raised by the service although the doctor looked first', async () => {
+  const t = await buildTestApp()
+  const host = await newVaultHost(t)
+  const backup = await backUpOf(t)
+  await isBack(t)
+  await backup.restore()
+  const said: string[] = []
+  await doctor(t.settings, {}, (line) => said.push(line))
+  expect(said.join('\n')).toMatch(new RegExp(`their first refresh tells: 1\n.*${host.hostId}`))
+  await isBack(t)
+  expect(alarms(t.log, 'the database is not the one it was')).toBe(1)
+})
+
+test('a restore that nothing in the database tells of is noted by mark-restored', async () => {
+  const t = await buildTestApp()
+  const host = await newVaultHost(t)
+  await refresh(t, host)
+  t.zoom.revokeGrant(host.email) // stands for the rotations that the restored disk does not know
+  const file = join(await mkdtemp(join(tmpdir(), 'latchkey-')), 'empty.log')
+  await writeFile(file, '')
+  await markRestored(t.settings, { log: file }, () => {})
+  const fresh = await replicaOf(t)
+  await expireAccessToken(t, host)
+  expect(await mint(fresh, host)).toEqual([404, 'reconnect_required'])
+  expect(await grantRow(t, host)).toMatchObject(RESTORED)
 })

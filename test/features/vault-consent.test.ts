@@ -224,3 +224,37 @@ test('two authorisations of one user at once: the pair of the later one is kept,
   expect(await Promise.all([mint(ofA), mint(ofB)])).toEqual([[200], [200]])
   expect(await grantRow(t, host)).toMatchObject({ status: 'connected', isIntentOpen: false })
 })
+
+async function consentOf({ grantId }: VaultHost, issuedAtSeconds: number, requestedAtMs: number) {
+  const [grant] = await rows<{ app: string; zoom_user: string }>(
+    t,
+    'SELECT zoom_app_id AS app, zoom_user_id AS zoom_user FROM grants WHERE id = $1',
+    [grantId],
+  )
+  const claims = { uid: grant?.zoom_user, aid: 'a', iat: issuedAtSeconds }
+  const accessToken = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`
+  const tokens = { accessToken, refreshToken: 'refresh', expiresInSeconds: 3600, scopes: [] }
+  const of = { zoomAppId: String(grant?.app), zoomUserId: String(grant?.zoom_user), zoomAccountId: null }
+  return await t.services.vault.admit({ ...of, tokens, requestedAtMs })
+}
+
+test('an authorisation wins over a refresh that was stored meanwhile, whatever the clocks of Zoom’s machines say', async () => {
+  const host = await newVaultHost(t)
+  const requestedAtMs = performance.now()
+  await consentOf(host, 102, requestedAtMs)
+  expect((await consentOf(host, 101, requestedAtMs)).isOutdated).toBe(true)
+  await rows(
+    t,
+    `INSERT INTO refresh_attempts (id, grant_id, gen, lease_seq, recovering, started_at, ended_at, outcome)
+     SELECT gen_random_uuid(), grant_id, gen - 1, 9, false, now(), now(), 'ok' FROM grant_tokens WHERE grant_id = $1`,
+    [host.grantId],
+  )
+  expect((await consentOf(host, 101, requestedAtMs)).isOutdated).toBe(false)
+})
+
+test('a stored token that does not open keeps no new authorisation out', async () => {
+  const host = await newVaultHost(t)
+  const requestedAtMs = performance.now() - 60_000
+  await rows(t, `UPDATE grant_tokens SET access_ct = '\\x00' WHERE grant_id = $1`, [host.grantId])
+  expect((await consentOf(host, 1, requestedAtMs)).isOutdated).toBe(false)
+})

@@ -207,3 +207,22 @@ test('without its database a bot gets 503 store_unavailable and no token, and Zo
   proxy.open()
   expect(await mint(host)).toEqual([200])
 })
+
+test('the process does not end before the pair of an authorisation is stored', async () => {
+  const own = await secondReplica(t)
+  const [app] = await rows<{ id: string }>(t, `SELECT id FROM zoom_apps WHERE managed_by = 'environment'`)
+  const tokens = { accessToken: 'access', refreshToken: 'refresh', expiresInSeconds: 3600, scopes: [] }
+  const client = await t.app.pools.main.connect()
+  await client.query('BEGIN')
+  await client.query('LOCK TABLE grant_tokens IN ACCESS EXCLUSIVE MODE')
+  const ends: string[] = []
+  const consent = { zoomAppId: String(app?.id), zoomUserId: 'late', zoomAccountId: null, tokens }
+  const admitted = own.services.vault.admit({ ...consent, requestedAtMs: performance.now() })
+  const stored = admitted.then(() => ends.push('stored'))
+  const drained = own.services.vault.drain().then(() => ends.push('drained'))
+  await client.query('COMMIT')
+  client.release()
+  await Promise.all([stored, drained])
+  expect(ends).toEqual(['stored', 'drained'])
+  await own.app.close()
+})

@@ -87,3 +87,14 @@ test('every refresh leaves one line with grant, attempt, generation, outcome and
   const [attempt] = await rows<{ id: string }>(t, 'SELECT id FROM refresh_attempts WHERE grant_id = $1', [host.grantId])
   expect(lines[0]).toContain(String(attempt?.id))
 })
+
+test('a grant that was condemned is no refresh in doubt, for the metrics and for the doctor', async () => {
+  const host = await newVaultHost(t)
+  t.zoom.revokeGrant(host.email)
+  await expireAccessToken(t, host)
+  expect(await mint(host)).toEqual([404, 'reconnect_required'])
+  await rows(t, `UPDATE grant_tokens SET intent_at = now() - interval '1 day' WHERE intent_at IS NOT NULL`)
+  await t.services.grantUpkeep.countAcrossTenants()
+  expect(await samples('latchkey_oldest_open_intent_seconds')).toEqual({ latchkey_oldest_open_intent_seconds: 0 })
+  expect((await t.services.doctor.diagnose({ isUnnoted: false })).openIntents).toBe(0)
+})
