@@ -131,7 +131,7 @@ export function createAttempt(deps: AttemptDeps) {
   async function reasonOf({ grantId, lease }: Attempt, { reason, bare }: Rejected): Promise<string> {
     if (bare && (lease.recovering || lease.hadTwin)) return 'rotation_lost'
     if (reason === 'invalid_grant' && lease.pairAgeSeconds > REFRESH_TOKEN_LIFE_SECONDS) return 'expired'
-    if (bare && (await untilStored(log, grantId, () => lineage.isEarlier(grantId)))) return 'restored_backup'
+    if (bare && (await untilStored(log, grantId, () => lineage.isEarlier(grantId), 'verdict'))) return 'restored_backup'
     return NAMED.includes(reason) ? reason : 'rejected_by_zoom'
   }
 
@@ -139,7 +139,7 @@ export function createAttempt(deps: AttemptDeps) {
     const { grantId, lease } = attempt
     const reason = await reasonOf(attempt, result)
     const outcome = reason === 'rotation_lost' ? 'lost' : 'rejected'
-    const isOurs = await untilStored(log, grantId, () => store.verdict(grantId, lease, reason, outcome))
+    const isOurs = await untilStored(log, grantId, () => store.verdict(grantId, lease, reason, outcome), 'verdict')
     report(attempt, isOurs ? outcome : 'sibling_won')
     if (!isOurs) return null // somebody else moved on: what is stored counts, not what this answer says
     metrics.countDeath(reason, lease.pairAgeSeconds)

@@ -32,6 +32,7 @@ export interface CompletionDeps {
       tenantId: string,
       link: OrganizationLink,
     ) => Promise<{ organizationId: string; replacedGrantId: string | null }>
+    byId: (tenantId: string, organizationId: string) => Promise<{ status: string } | null>
   }
   oauth: Pick<ZoomOAuth, 'exchangeCode' | 'revoke'>
   users: Pick<ZoomUsers, 'me'>
@@ -136,19 +137,13 @@ export function createCompletion(deps: CompletionDeps) {
     if (kind === 'organization') {
       const linked = await organizations.link(tenantId, { ...common, zoomAccountId: person.zoomAccountId })
       await release(linked.replacedGrantId)
+      requireLiving(await organizations.byId(tenantId, linked.organizationId))
       return { kind, organizationId: linked.organizationId, account }
     }
     const linked = await hosts.link(tenantId, { ...common, onOtherZoomUser })
     await release(linked.replacedGrantId)
-    await requireLiving(tenantId, linked.hostId)
+    requireLiving(await hosts.byId(tenantId, linked.hostId))
     return { kind, hostId: linked.hostId, account }
-  }
-
-  /** Another flow of this Zoom user may have been refused, and its grant let go, just before this link was made. */
-  async function requireLiving(tenantId: string, hostId: string): Promise<void> {
-    const host = await hosts.byId(tenantId, hostId)
-    if (host?.status === 'reconnect_required')
-      throw new AppError('connect_failed', 'This connection was ended while it was made.', { reason: 'released' })
   }
 
   /** Spends the session for the one that comes first, and gives it back where the link is then refused. */
@@ -194,6 +189,12 @@ export function createCompletion(deps: CompletionDeps) {
       }
     },
   }
+}
+
+/** Another flow of this Zoom user may have been refused, and its grant let go, just before this link was made. */
+function requireLiving(linked: { status: string } | null): void {
+  if (linked?.status === 'reconnect_required')
+    throw new AppError('connect_failed', 'This connection was ended while it was made.', { reason: 'released' })
 }
 
 const normalized = (email: string) => email.trim().toLowerCase()
