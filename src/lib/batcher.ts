@@ -16,7 +16,7 @@ interface Waiting<In, Out> {
  * batch under way is back: a batch costs little more than an item. Where there is a full batch, or an item has waited
  * `patienceMs`, further ones start beside it, `maxAtOnce` in all. `run` gives one result per item, in order; where it throws,
  * every item of its batch does. At most `maxWaiting` wait, none longer than `maxWaitMs`: what nobody waits for any more
- * is not done. @throws busy
+ * is not done. A result that is an Error is thrown for its item alone. @throws busy
  */
 export function createBatcher<In, Out>({
   run,
@@ -27,7 +27,7 @@ export function createBatcher<In, Out>({
   maxWaitMs,
   now = () => performance.now(),
 }: {
-  run: (items: In[]) => Promise<Out[]>
+  run: (items: In[]) => Promise<(Out | Error)[]>
   maxBatch: number
   maxAtOnce: number
   patienceMs: number
@@ -53,7 +53,11 @@ export function createBatcher<In, Out>({
     running += 1
     try {
       const results = await run(batch.map(({ item }) => item))
-      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Out)
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const result = results[index]
+        if (result instanceof Error) reject(result)
+        else resolve(result as Out)
+      }
     } catch (error) {
       for (const { reject } of batch) reject(error)
     }

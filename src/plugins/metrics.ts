@@ -48,9 +48,9 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
   return {
     registry,
     grants: createGrantMetrics(registry),
-    countMint(kind: string, outcome: string, durationMs: number): void {
+    countMint(kind: string, outcome: string, durationMs: number | null): void {
       mints.inc({ kind, outcome })
-      durations.observe({ kind }, durationMs / 1000)
+      if (durationMs !== null) durations.observe({ kind }, durationMs / 1000)
     },
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
   }

@@ -29,3 +29,27 @@ test('requests that are opened by one statement keep to themselves: each its pas
   const { windowMints } = await t.app.prisma.pass.findUniqueOrThrow({ where: { id: good.id } })
   expect(windowMints).toBe(1 + 8 + 2 + 1)
 })
+
+test('values of one request that Postgres refuses are that request’s trouble, not that of those beside it', async () => {
+  const t = await buildTestApp()
+  const pass = await t.createPass({ meeting: MEETING, host: { external_user_id: 'user-1' } })
+  const open = (passId: string, webhookId: string) =>
+    t.services.ledger.open({ passId, kind: 'join', webhookId, secretId: null, requestId: webhookId })
+  const outcomes = await Promise.allSettled([
+    open(pass.id, 'msg_1'),
+    open(pass.id, 'msg_with\0a null byte'),
+    open(pass.id, 'msg_3'),
+  ])
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  expect(await t.app.prisma.mint.count({ where: { passId: pass.id } })).toBe(2)
+})
+
+test('a refused authentication is counted, and is no mint of no duration', async () => {
+  const t = await buildTestApp()
+  const pass = await t.createPass({ meeting: MEETING, host: { external_user_id: 'user-1' } })
+  const stranger = `whsec_${Buffer.alloc(32).toString('base64')}`
+  expect((await t.bot(pass.join_token_url, { secrets: [stranger] })).statusCode).toBe(401)
+  const text = await t.metrics.registry.metrics()
+  expect(text).toContain('latchkey_mints_total{kind="join",outcome="unauthenticated"} 1\n')
+  expect(text).not.toContain('latchkey_mint_duration_seconds_count{kind="join"}')
+})

@@ -1,3 +1,4 @@
+import { AppError } from '../../errors.ts'
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
 import { COLUMNS, OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
@@ -100,8 +101,18 @@ export function createLedgerStore(sql: Sql) {
     const byMint = new Map(rows.map((row) => [row.mintId, row]))
     return requests.map(({ mintId }) => byMint.get(mintId) ?? null)
   }
-  const batcher = createBatcher({
-    run: openAll,
+  /** Where Postgres refuses somebody's values it has opened nothing: each is tried alone, so that the others do not suffer. */
+  async function openTogether(requests: OpenRequest[]): Promise<(OpenedRow | Error | null)[]> {
+    try {
+      return await openAll(requests)
+    } catch (error) {
+      if (error instanceof AppError || requests.length === 1) throw error // unavailable: who knows what was done
+      const alone = (request: OpenRequest) => openAll([request]).then(([row]) => row ?? null)
+      return await Promise.all(requests.map((request) => alone(request).catch((cause: Error) => cause)))
+    }
+  }
+  const batcher = createBatcher<OpenRequest, OpenedRow | null>({
+    run: openTogether,
     maxBatch: OPENS_PER_STATEMENT,
     maxAtOnce: OPENS_AT_ONCE,
     patienceMs: OPEN_PATIENCE_MS,

@@ -15,7 +15,8 @@ export interface OpenedMint extends OpenedRow {
 export interface LedgerDeps {
   store: LedgerStore
   log: FastifyBaseLogger
-  countMint: (kind: TokenKind, outcome: string, durationMs: number) => void
+  /** No duration for what was refused before it became a mint. */
+  countMint: (kind: TokenKind, outcome: string, durationMs: number | null) => void
   countUnsigned: (kind: TokenKind) => void
 }
 
@@ -98,7 +99,7 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
     },
     /** Lists a refused authentication of a known pass. The answer does not depend on it. */
     async recordRefusal(passId: string, kind: TokenKind, reason: string, requestId: string): Promise<void> {
-      countMint(kind, 'unauthenticated', 0)
+      countMint(kind, 'unauthenticated', null)
       await store.recordRefusal(passId, uuidv7(), kind, reason, requestId).catch((error: unknown) => {
         log.warn({ err: error }, 'a refused authentication could not be listed')
       })
