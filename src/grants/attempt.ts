@@ -9,6 +9,7 @@ import type { LifeRules } from './life.ts'
 import type { Lineage } from './lineage.ts'
 import { isoTime, REFRESHED } from './log-lines.ts'
 import type { CountedOutcome, GrantMetrics } from './metrics.ts'
+import type { RestoreGuard } from './restore-guard.ts'
 import type { GrantStore, Lease, SealedPair, StoredPair } from './store.ts'
 import { untilStored } from './until-stored.ts'
 import type { Watermarks } from './watermarks.ts'
@@ -29,6 +30,7 @@ export interface AttemptDeps {
   breakers: Breakers
   life: Pick<LifeRules, 'noteIssued'>
   watermarks: Watermarks
+  restoreGuard: RestoreGuard
   lineage: Pick<Lineage, 'isEarlier'>
   log: FastifyBaseLogger
   metrics: GrantMetrics
@@ -82,7 +84,7 @@ function isOfAnotherUser(refreshToken: string, { accessToken }: TokenSet): boole
 
 /** Spends the refresh token under a lease, once, and brings what Zoom said into the database. */
 export function createAttempt(deps: AttemptDeps) {
-  const { store, cipher, oauth, breakers, life, watermarks, lineage, log, metrics, monotonicNow } = deps
+  const { store, cipher, oauth, breakers, life, watermarks, restoreGuard, lineage, log, metrics, monotonicNow } = deps
 
   /** One line and one count for every attempt: with `outcome` ok, the only record outside the database of what was spent. */
   function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome, stored?: StoredAt): void {
@@ -93,7 +95,7 @@ export function createAttempt(deps: AttemptDeps) {
     log.info({ ...fields, ...storedAt }, REFRESHED)
   }
 
-  /** PERSIST of rotation.md: by generation, and read back where the answer of the database is unclear. */
+  /** Stores by generation (PERSIST), and read back where the answer of the database is unclear. */
   async function persist(attempt: Attempt, tokens: TokenSet): Promise<(FreshToken & StoredAt) | null> {
     const { grantId, lease } = attempt
     const { accessToken, expiresInSeconds } = tokens
@@ -119,7 +121,7 @@ export function createAttempt(deps: AttemptDeps) {
     if (row && row.status !== 'disconnected' && row.gen < lease.gen && watermarks.seenBeyond(grantId, row) !== null) {
       // the database went backwards under us: what it holds is older than what we spent
       const { consentEpoch, consentReason } = row
-      await store.heal(grantId, row.gen, lease.gen + 1n, { ...pair, consentEpoch, consentReason })
+      await restoreGuard.heal(grantId, row.gen, lease.gen + 1n, { ...pair, consentEpoch, consentReason })
       return await storePair(attempt, pair, tokens) // finds its own ciphertext, or what was faster
     }
     const isLetGo = !row || (row.status === 'disconnected' && !row.isKeptAtZoom)
@@ -195,7 +197,7 @@ export function createAttempt(deps: AttemptDeps) {
     if (breakers.endpoint.noteAnswer()) log.info('Zoom’s token endpoint answers again')
   }
 
-  /** Every answer of the token endpoint and what it does to the row (rotation.md 3.1). Null: read the row again. */
+  /** Every answer of the token endpoint and what it does to the row. Null: read the row again. */
   async function settle(attempt: Attempt, result: RefreshResult): Promise<FreshToken | null> {
     const { grantId, lease } = attempt
     switch (result.outcome) {

@@ -12,7 +12,6 @@ import {
   type ZoomAppCredentials,
 } from './attempt.ts'
 import type { LifeRules } from './life.ts'
-import type { RestoreGuard } from './restore-guard.ts'
 import type { GrantRow } from './store.ts'
 
 // contract: past this, the next caller is told to come again instead of queueing
@@ -21,7 +20,6 @@ const FLIGHT_LIMIT_MS = 20_000
 
 export interface RefreshDeps extends AttemptDeps {
   life: LifeRules
-  restoreGuard: RestoreGuard
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
   /** This process's name in the lease. */
   owner: string
@@ -82,6 +80,7 @@ export function createRefresher(deps: RefreshDeps) {
     const lease = await store.acquire(grantId, row.gen, owner, attemptId)
     if (!lease) return null
     if (lease.isBehindHistory) {
+      // an attempt in the database's own history knows of a later generation: the row was put back alone
       await store.release(grantId, lease, null)
       await restoreGuard.condemn(grantId, lease.gen)
       return null

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { createSingleFlight } from '../lib/single-flight.ts'
-import type { GrantStore } from './store.ts'
+import type { Consented, GrantStore, SealedPair } from './store.ts'
 import type { Mark, Watermarks } from './watermarks.ts'
 
 export interface RestoreGuardDeps {
@@ -13,6 +13,7 @@ export interface RestoreGuardDeps {
 
 export type RestoreGuard = ReturnType<typeof createRestoreGuard>
 
+type KeptPair = SealedPair & Consented
 type ReadRow = Mark & { status: string; statusReason: string | null }
 
 const ROWS_AT_ONCE = 1000
@@ -26,19 +27,28 @@ export function createRestoreGuard({ store, watermarks, log, countBackwards, isF
   const sweeps = createSingleFlight<void>()
   let isAllDue = false
 
+  /** When it was stored; null where the row has changed meanwhile. @throws store_unavailable */
+  async function heal(grantId: string, gen: bigint, seenGen: bigint, pair: KeptPair): Promise<number | null> {
+    const storedAtSeconds = await store.heal(grantId, gen, seenGen, pair)
+    if (storedAtSeconds === null) return null
+    watermarks.note(grantId, { gen: seenGen, storedAtSeconds })
+    countBackwards('healed')
+    const fields = { grant_id: grantId, gen: String(gen), seen_gen: String(seenGen) }
+    log.error(fields, 'database_went_backwards: a lost rotation was put back')
+    return storedAtSeconds
+  }
+
+  /** Marks the grant `restored_backup`: what its row holds was rotated away. @throws store_unavailable */
+  async function condemn(grantId: string, gen: bigint): Promise<void> {
+    if (!(await store.condemnRestored(grantId, gen))) return
+    countBackwards('condemned')
+    log.error({ grant_id: grantId, gen: String(gen) }, 'database_went_backwards: a grant must reconnect')
+  }
+
   async function putBack(grantId: string, gen: bigint, seenGen: bigint): Promise<void> {
     const pair = watermarks.pairOf(grantId, seenGen)
-    const fields = { grant_id: grantId, gen: String(gen), seen_gen: String(seenGen) }
-    if (pair) {
-      const storedAtSeconds = await store.heal(grantId, gen, seenGen, pair)
-      if (storedAtSeconds === null) return
-      watermarks.note(grantId, { gen: seenGen, storedAtSeconds })
-      countBackwards('healed')
-      log.error(fields, 'database_went_backwards: a lost rotation was put back')
-    } else if (await store.condemnRestored(grantId, gen)) {
-      countBackwards('condemned')
-      log.error(fields, 'database_went_backwards: a grant must reconnect')
-    }
+    if (pair) await heal(grantId, gen, seenGen, pair)
+    else await condemn(grantId, gen)
   }
 
   /** One that fails is met again by the next sweep, and holds up none of the others. */
@@ -89,12 +99,8 @@ export function createRestoreGuard({ store, watermarks, log, countBackwards, isF
       await putBack(grantId, row.gen, seenGen)
       return true
     },
-    /** The history in the database itself is ahead of the row: the row was put back alone. */
-    async condemn(grantId: string, gen: bigint): Promise<void> {
-      if (!(await store.condemnRestored(grantId, gen))) return
-      countBackwards('condemned')
-      log.error({ grant_id: grantId, gen: String(gen) }, 'database_went_backwards: a grant must reconnect')
-    },
+    heal,
+    condemn,
     sweep,
     /** The database has become another one: all that was seen is looked at, now, and until that has succeeded. */
     sweepAll(): void {

@@ -199,6 +199,7 @@ test('a pair that is in hand while the database goes back is stored all the same
   held.release()
   expect(told(await answer)).toEqual([200])
   expect(await grantRow(t, host)).toMatchObject({ status: 'connected', gen: 3 })
+  expect(alarms(other.log, 'database_went_backwards: a lost rotation was put back')).toBe(1)
   expect(await holdsLivingPair(t, host)).toBe(true)
 })
 
