@@ -124,8 +124,8 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
   const services = createServices(app, { metrics, dispatcher, now })
   const readiness = createReadiness({
     sql: app.sql,
-    installation: services.installation,
-    lineage: services.lineage,
+    lookAtDatabase: services.lookAtDatabase,
+    isForeign: services.installation.isForeign,
   })
   await registerScopes(app, services, readiness, now)
   refuseOtherMethods(app)

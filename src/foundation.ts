@@ -60,6 +60,11 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     ...upstreams,
     installation,
     lineage,
+    /** Whose database this is, and whether it is still the one it was. @throws store_unavailable */
+    async lookAtDatabase(): Promise<void> {
+      await installation.refresh()
+      await lineage.check()
+    },
     doctor: createDoctor(sql),
     vault,
     grantUpkeep,

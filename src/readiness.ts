@@ -1,20 +1,18 @@
-import type { Lineage } from './grants/lineage.ts'
 import type { Sql } from './lib/sql.ts'
 import { MIGRATIONS_DIR } from './migrations/directory.ts'
 import { pendingMigrations } from './migrations/pending.ts'
-import type { Installation } from './startup.ts'
 
 export type Readiness = ReturnType<typeof createReadiness>
 
 /** Whether this replica should be sent requests, and the one word why not. */
 export function createReadiness({
   sql,
-  installation,
-  lineage,
+  lookAtDatabase,
+  isForeign,
 }: {
   sql: Sql
-  installation: Installation
-  lineage: Pick<Lineage, 'check'>
+  lookAtDatabase: () => Promise<void>
+  isForeign: () => boolean
 }) {
   let isStopping = false
   let isMigrated = false
@@ -38,12 +36,11 @@ export function createReadiness({
       try {
         if (!isMigrated) await migrations()
         if (!isMigrated) return 'migrations_pending'
-        await installation.refresh()
-        await lineage.check()
+        await lookAtDatabase()
       } catch {
         return 'database_unreachable' // it may answer, but not to us: whoever reads this word looks there
       }
-      return installation.isForeign() ? 'foreign_database' : null
+      return isForeign() ? 'foreign_database' : null
     },
   }
 }

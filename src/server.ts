@@ -67,13 +67,10 @@ async function start(): Promise<void> {
   if (!config.isProduction) log.warn({ names }, 'development defaults are in force: not for production')
   await app.listen({ host: config.HOST, port: config.PORT })
   if (config.METRICS_PORT > 0) metricsServer.listen(config.METRICS_PORT, config.HOST)
-  const { installation, lineage } = services
+  const { lookAtDatabase, installation } = services
   stopJobs = startRounds({
     rounds: jobRounds(services, config),
-    lookAtDatabase: async () => {
-      await installation.refresh()
-      await lineage.check()
-    },
+    lookAtDatabase,
     isForeign: installation.isForeign,
     log,
     random: Math.random,

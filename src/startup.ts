@@ -49,8 +49,6 @@ async function checkKeys(keyring: KeyProvider, { checks, usedKids }: State): Pro
   }
 }
 
-export type Installation = ReturnType<typeof createInstallation>
-
 /** Whose database this is, and whether our keys are the ones it was written with. */
 export function createInstallation({
   sql,

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 
-// rotation.md's probe: soon enough to notice a mended secret, rare enough not to hammer a refused one
+// soon enough to notice a mended secret, rare enough not to hammer a refused one
 const PROBE_EVERY_MS = 2000
 // an app that nobody has asked for since is not worth an alert: deleted, or without hosts
 const FORGOTTEN_MS = 10 * 60_000

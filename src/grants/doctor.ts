@@ -1,4 +1,6 @@
 import { type Sql, statement } from '../lib/sql.ts'
+import type { GrantCounts } from './metrics.ts'
+import { AS_RESTORED, COUNTS, MAY_BE_RESTORED } from './statements.ts'
 
 /** A host or organization whose user must connect again. */
 export interface Patient {
@@ -20,7 +22,7 @@ export interface SpentGeneration {
 export interface Diagnosis {
   /** When the database became another one (restored, failed over, moved), the latest last; empty if it never did. */
   databaseChanges: string[]
-  grants: { status: string; reason: string | null; count: number }[]
+  grants: GrantCounts['byStatus']
   /** Refreshes whose outcome is unknown and whose lease has run out. */
   openIntents: number
   toReconnect: Patient[]
@@ -37,10 +39,6 @@ const ORDER = `ORDER BY te.slug, l.kind, l.external_user_id`
 const CHANGES = statement(
   'doctor_changes',
   `SELECT first_seen_at::timestamptz(0) AS "at" FROM database_lineages WHERE is_change ORDER BY number`,
-)
-const COUNTS = statement(
-  'doctor_counts',
-  `SELECT status, status_reason AS reason, count(*)::int AS count FROM grant_tokens GROUP BY 1, 2 ORDER BY 1, 2`,
 )
 const OPEN_INTENTS = statement(
   'doctor_open_intents',
@@ -59,11 +57,11 @@ const DOUBTFUL = statement(
   `SELECT ${PATIENT}, 'stored before the database changed' AS reason
      FROM ${LINKS} l JOIN tenants te ON te.id = l.tenant_id JOIN grant_tokens t ON t.grant_id = l.grant_id
     WHERE t.status = 'connected'
-      AND t.refreshed_at < (SELECT CASE WHEN $1 THEN now() ELSE max(first_seen_at) FILTER (WHERE is_change) END FROM database_lineages) ${ORDER}`,
+      AND t.refreshed_at < (SELECT CASE WHEN $1 THEN now() ELSE max(first_seen_at) FILTER (WHERE is_change) END
+                              FROM database_lineages) ${ORDER}`,
 )
 // a row that was stored after the line was written is a later authorisation, whatever its number
-const IS_SPENT = `t.grant_id = s.grant_id AND t.gen <= s.gen AND t.refreshed_at < s.at
-  AND (t.status = 'connected' OR (t.status = 'reconnect_required' AND t.status_reason = 'rejected_by_zoom'))`
+const IS_SPENT = `t.grant_id = s.grant_id AND t.gen <= s.gen AND t.refreshed_at < s.at AND ${MAY_BE_RESTORED}`
 const SPENT = `unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS s (grant_id, gen, at)`
 const FIND_SPENT = statement(
   'doctor_find_spent',
@@ -73,9 +71,7 @@ const FIND_SPENT = statement(
 )
 const MARK_SPENT = statement(
   'doctor_mark_spent',
-  `UPDATE grant_tokens t
-      SET status = 'reconnect_required', status_reason = 'restored_backup',
-          lease_until = NULL, intent_gen = NULL, intent_at = NULL
+  `UPDATE grant_tokens t SET ${AS_RESTORED}
      FROM ${SPENT} WHERE ${IS_SPENT} RETURNING t.grant_id`,
 )
 
@@ -90,11 +86,12 @@ export function createDoctor(sql: Sql) {
     /** `isUnnoted`: the database is another one than any process has noted yet. */
     async diagnose({ isUnnoted }: { isUnnoted: boolean }): Promise<Diagnosis> {
       const changes = await sql.rows<{ at: Date }>(CHANGES, [])
+      const counts = await sql.rows<GrantCounts['byStatus'][number]>(COUNTS, [])
       const [open] = await sql.rows<{ count: number }>(OPEN_INTENTS, [])
       const noted = changes.map(({ at }) => at.toISOString())
       return {
         databaseChanges: isUnnoted ? [...noted, new Date().toISOString()] : noted,
-        grants: await sql.rows(COUNTS, []),
+        grants: counts.map(({ status, reason, count }) => ({ status, reason, count })),
         openIntents: open?.count ?? 0,
         toReconnect: await sql.rows<Patient>(TO_RECONNECT, []),
         doubtful: await sql.rows<Patient>(DOUBTFUL, [isUnnoted]),

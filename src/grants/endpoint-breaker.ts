@@ -10,7 +10,7 @@ export interface EndpointBreaker {
   isOpen(): boolean
 }
 
-// rotation.md's marks: so many failures in a row, over so many grants, in so short a time, are not the grants' fault
+// so many failures in a row, over so many grants, in so short a time, are not the grants' fault
 const FAILURES = 50
 const GRANTS = 20
 const WITHIN_MS = 10_000

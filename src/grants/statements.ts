@@ -3,12 +3,29 @@ import { statement } from '../lib/sql.ts'
 // Every statement here is one autocommit: no transaction is open while Zoom is asked, none is lost with a connection.
 // The database's clock decides leases, expiry and freshness, so a replica's own clock changes nothing.
 
+const STORED_AT = `EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`
+/** A pair that is stored, and under which consent. */
+const STORED_PAIR = `${STORED_AT}, consent_epoch AS "consentEpoch", consent_reason AS "consentReason"`
+/** Nobody links the grant of this id. */
+const isUnlinked = (grantId: string) =>
+  `NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = ${grantId})
+       AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = ${grantId})`
+/** Its user has not consented within so many seconds: nothing that follows a consent is on its way. */
+const isQuiet = (grantId: string, seconds: string) =>
+  `NOT EXISTS (SELECT FROM grants WHERE id = ${grantId} AND connected_at > now() - ${seconds} * interval '1 s')`
+/** What a row becomes whose pair was rotated away behind the database's back. */
+export const AS_RESTORED = `status = 'reconnect_required', status_reason = 'restored_backup',
+          lease_until = NULL, intent_gen = NULL, intent_at = NULL`
+/** Nothing is wrong with the row, or Zoom was blamed for what a restore did. */
+export const MAY_BE_RESTORED = `(t.status = 'connected'
+          OR (t.status = 'reconnect_required' AND t.status_reason = 'rejected_by_zoom'))`
+
 export const READ = statement(
   'grant_read',
   `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
           EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
           COALESCE(EXTRACT(EPOCH FROM t.lease_until - clock_timestamp()), 0)::float8 AS "leaseLeftSeconds",
-          EXTRACT(EPOCH FROM t.refreshed_at)::float8 AS "storedAtSeconds", g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
+          ${STORED_AT}, g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
      FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.grant_id = $1`,
 )
 
@@ -67,16 +84,14 @@ export const PERSIST = statement(
      UPDATE refresh_attempts
         SET ended_at = clock_timestamp(), outcome = CASE WHEN EXISTS (SELECT FROM u) THEN 'ok' ELSE 'sibling_won' END
       WHERE grant_id = $1 AND lease_seq = $6 AND outcome IS NULL)
-   SELECT EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds", consent_epoch AS "consentEpoch",
-          consent_reason AS "consentReason" FROM u`,
+   SELECT ${STORED_PAIR} FROM u`,
 )
 
 /** What a write of a pair meets, or finds when it changed nothing. */
 export const STORED = statement(
   'grant_stored',
   `SELECT gen, status, refresh_ct AS "refreshCt", access_ct AS "accessCt", lease_owner AS "leaseOwner",
-          consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
-          EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds",
+          ${STORED_PAIR},
           EXTRACT(EPOCH FROM clock_timestamp() - refreshed_at)::float8 AS "pairAgeSeconds",
           EXISTS (SELECT FROM refresh_attempts a WHERE a.grant_id = t.grant_id AND a.gen = t.gen - 1 AND a.outcome = 'ok')
             AS "isRefreshed"
@@ -97,23 +112,20 @@ export const HEAL = statement(
           consent_epoch = GREATEST(consent_epoch, $7),
           consent_reason = CASE WHEN $7 > consent_epoch THEN $8 ELSE consent_reason END
     WHERE grant_id = $1 AND gen = $2 AND gen < $3 AND status <> 'disconnected'
-   RETURNING EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
+   RETURNING ${STORED_AT}`,
 )
 
 /** The same, where the pair is gone: what the row holds was rotated away. Nothing of it is spent. */
 export const CONDEMN_RESTORED = statement(
   'grant_condemn_restored',
-  `UPDATE grant_tokens
-      SET status = 'reconnect_required', status_reason = 'restored_backup',
-          lease_until = NULL, intent_gen = NULL, intent_at = NULL
-    WHERE grant_id = $1 AND gen = $2
-      AND (status = 'connected' OR (status = 'reconnect_required' AND status_reason = 'rejected_by_zoom')) RETURNING gen`,
+  `UPDATE grant_tokens t SET ${AS_RESTORED}
+    WHERE t.grant_id = $1 AND t.gen = $2 AND ${MAY_BE_RESTORED} RETURNING gen`,
 )
 
 /** The generations that the database knows now, of grants whose later one was seen. */
 export const GENERATIONS = statement(
   'grant_generations',
-  `SELECT grant_id AS "grantId", gen, status, EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"
+  `SELECT grant_id AS "grantId", gen, status, ${STORED_AT}
      FROM grant_tokens WHERE grant_id = ANY($1::uuid[])`,
 )
 
@@ -189,8 +201,7 @@ export const FIRST_PAIR = statement(
   `INSERT INTO grant_tokens (grant_id, status, gen, refresh_ct, access_ct, access_expires_at, refreshed_at)
    VALUES ($1, 'connected', 1, $2, $3, clock_timestamp() + $4 * interval '1 s', clock_timestamp())
    ON CONFLICT (grant_id) DO NOTHING
-   RETURNING consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
-             EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
+   RETURNING ${STORED_PAIR}`,
 )
 
 /**
@@ -208,8 +219,7 @@ export const RECONNECT = statement(
           consent_reason = CASE WHEN status = 'reconnect_required'
             AND status_reason IN ('deauthorized', 'user_removed', 'rejected_by_zoom') THEN status_reason ELSE consent_reason END
     WHERE grant_id = $1 AND gen = $2
-   RETURNING consent_epoch AS "consentEpoch", consent_reason AS "consentReason",
-             EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`,
+   RETURNING ${STORED_PAIR}`,
 )
 
 export const NOTE_PROFILE = statement(
@@ -220,8 +230,7 @@ export const NOTE_PROFILE = statement(
 /** Consented to within the last $2 seconds counts too: its link may be on its way. */
 export const IS_LINKED = statement(
   'grant_is_linked',
-  `SELECT EXISTS (SELECT FROM hosts WHERE grant_id = $1) OR EXISTS (SELECT FROM organizations WHERE grant_id = $1)
-       OR EXISTS (SELECT FROM grants WHERE id = $1 AND connected_at > now() - $2 * interval '1 s') AS "isLinked"`,
+  `SELECT NOT (${isUnlinked('$1')} AND ${isQuiet('$1', '$2')}) AS "isLinked"`,
 )
 
 /**
@@ -234,22 +243,18 @@ export const DISCONNECT = statement(
      UPDATE grant_tokens t
         SET gen = gen + 1, status = 'disconnected', status_reason = NULL, refresh_ct = NULL, access_ct = NULL,
             access_expires_at = NULL, lease_until = NULL, lease_owner = $3, intent_gen = NULL, intent_at = NULL
-      WHERE t.grant_id = $1 AND t.gen = $2
-        AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = $1)
-        AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = $1)
-        AND NOT EXISTS (SELECT FROM grants WHERE id = $1 AND connected_at > now() - $4 * interval '1 s')
+      WHERE t.grant_id = $1 AND t.gen = $2 AND ${isUnlinked('$1')} AND ${isQuiet('$1', '$4')}
      RETURNING gen),
    g AS (UPDATE grants SET email = NULL, display_name = NULL WHERE id = $1 AND EXISTS (SELECT FROM u))
    SELECT gen FROM u`,
 )
 
-/** Keeps tokens and is linked by nobody, for longer than any connect flow takes from its consent to its link. */
+/** Keeps tokens and is linked by nobody, at least $2 seconds after its last consent and its last refresh. */
 export const UNLINKED = statement(
   'grant_unlinked',
   `SELECT g.id FROM grants g JOIN grant_tokens t ON t.grant_id = g.id
-    WHERE t.status <> 'disconnected' AND GREATEST(g.connected_at, t.refreshed_at) < now() - interval '15 minutes'
-      AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
-      AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)
+    WHERE t.status <> 'disconnected' AND GREATEST(g.connected_at, t.refreshed_at) < now() - $2 * interval '1 s'
+      AND ${isUnlinked('g.id')}
     ORDER BY random() LIMIT $1`,
 )
 
@@ -275,16 +280,15 @@ export const FORGET = statement(
   'grant_forget',
   `DELETE FROM grants g USING zoom_apps a
     WHERE a.id = g.zoom_app_id AND (a.id = $1 OR a.tenant_id = $2)
-      AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
-      AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)
+      AND ${isUnlinked('g.id')}
    RETURNING g.id`,
 )
 
-/** For the metrics: a scan, so about once a minute. */
+/** For the metrics, and for the doctor: a scan, so about once a minute. */
 export const COUNTS = statement(
   'grant_counts',
   `SELECT status, status_reason AS reason, count(*)::int AS count,
           COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(intent_at) FILTER (WHERE status = 'connected')), 0)::float8
             AS "oldestOpenIntentSeconds"
-     FROM grant_tokens GROUP BY status, status_reason`,
+     FROM grant_tokens GROUP BY status, status_reason ORDER BY status, status_reason`,
 )

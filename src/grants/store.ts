@@ -1,4 +1,4 @@
-import type { Sql } from '../lib/sql.ts'
+import type { Sql, Statement } from '../lib/sql.ts'
 import type { GrantCounts } from './metrics.ts'
 import * as statements from './statements.ts'
 
@@ -81,7 +81,7 @@ type Raw<Row> = { [Key in keyof Row]: Row[Key] extends bigint ? string : Row[Key
 
 /** The one reader and writer of grants and their tokens. `reserve` has connections that requests cannot take. */
 export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
-  const changed = async (via: Sql, statement: (typeof statements)[keyof typeof statements], values: unknown[]) =>
+  const changed = async (via: Sql, statement: Statement, values: unknown[]) =>
     (await via.rows(statement, values)).length > 0
   return {
     async read(grantId: string): Promise<GrantRow | null> {
@@ -165,8 +165,8 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId, quietSeconds])
       return row?.isLinked ?? false
     },
-    async unlinked(limit: number): Promise<string[]> {
-      const rows = await sql.rows<{ id: string }>(statements.UNLINKED, [limit])
+    async unlinked(limit: number, quietSeconds: number): Promise<string[]> {
+      const rows = await sql.rows<{ id: string }>(statements.UNLINKED, [limit, quietSeconds])
       return rows.map(({ id }) => id)
     },
     /** Where the page ended; null where there was none any more. */

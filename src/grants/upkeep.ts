@@ -36,7 +36,7 @@ export function createGrantUpkeep({ store, vault, restoreGuard, isForeign, showG
      */
     async releaseUnlinkedAcrossTenants(signal: AbortSignal): Promise<void> {
       if (isForeign() || signal.aborted) return
-      const grantIds = await store.unlinked(RELEASES_PER_ROUND)
+      const grantIds = await store.unlinked(RELEASES_PER_ROUND, QUIET_SECONDS)
       const options = { revoke: true, quietSeconds: QUIET_SECONDS }
       const releases = grantIds.map((grantId) => vault.releaseIfUnlinked(grantId, options))
       for (const outcome of await Promise.allSettled(releases)) if (outcome.status === 'rejected') throw outcome.reason

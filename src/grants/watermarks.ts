@@ -16,7 +16,7 @@ interface KeptPair extends Consented {
 
 const REMEMBERED_GRANTS = 50_000
 const KEPT_PAIRS = 5000
-/** A database that lost a commit comes back within minutes; a pair is no use for longer (rotation.md 3.3). */
+/** A database that lost a commit comes back within minutes; a pair is no use for longer. */
 const KEEP_PAIR_MS = 10 * 60_000
 
 export type Watermarks = ReturnType<typeof createWatermarks>

@@ -39,8 +39,7 @@ export const APPROACHING = statement(
                      0.75 * EXTRACT(EPOCH FROM s.access_expires_at - s.refreshed_at)::float8) AS least_seconds) n
       WHERE p.join_at > now() - interval '2 minutes' AND p.join_at < now() + interval '10 minutes'
         AND p.revoked_at IS NULL AND p.expires_at > now()
-        AND COALESCE(s.access_expires_at < now() + n.least_seconds * interval '1 s', true)
-)
+        AND COALESCE(s.access_expires_at < now() + n.least_seconds * interval '1 s', true))
    SELECT grant_id AS "grantId", max(least_seconds) AS "leastSeconds" FROM due
     GROUP BY grant_id ORDER BY min(join_at) LIMIT 500`,
 )
