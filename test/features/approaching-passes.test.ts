@@ -1,32 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { APPROACHING } from '../../src/features/passes/approaching.ts'
 import { uuidv7 } from '../../src/lib/ids.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import type { TestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { unique } from '../helpers/management.ts'
 import {
   grantRow,
   newVaultHost,
-  type Replica,
   refreshCalls,
   refreshFault,
   secondReplica,
   told,
+  twoReplicas,
   type VaultHost,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-let other: Replica
-
-beforeAll(async () => {
-  t = await startTestApp()
-  other = await secondReplica(t)
-})
-afterAll(async () => {
-  await other.app.close()
-  await t.stop()
-})
-afterEach(() => t.zoom.clearFaults())
+const { t, other } = await twoReplicas()
 
 const warm = (at: Pick<TestApp, 'services'> = t) =>
   at.services.passes.warmApproachingAcrossTenants(new AbortController().signal)

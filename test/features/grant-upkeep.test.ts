@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { uuidv7 } from '../../src/lib/ids.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import type { TestApp } from '../helpers/app.ts'
 import { consent, revocations, rows } from '../helpers/connect.ts'
 import { unique } from '../helpers/management.ts'
 import {
@@ -12,15 +12,10 @@ import {
   secondReplica,
   told,
   type VaultHost,
+  vaultApp,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-
-beforeAll(async () => {
-  t = await startTestApp()
-})
-afterAll(() => t.stop())
-afterEach(() => t.zoom.clearFaults())
+const t = await vaultApp()
 
 const sweep = (at: Pick<TestApp, 'services'> = t, signal = new AbortController().signal) =>
   at.services.grantUpkeep.releaseUnlinkedAcrossTenants(signal)

@@ -1,6 +1,5 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { FaultAction } from '../../simulator/fault-schema.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import {
   expireAccessToken,
@@ -12,15 +11,10 @@ import {
   secondReplica,
   told,
   type VaultHost,
+  vaultApp,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-
-beforeAll(async () => {
-  t = await startTestApp()
-})
-afterAll(() => t.stop())
-afterEach(() => t.zoom.clearFaults())
+const t = await vaultApp()
 
 /** A bot's mint whose refresh is answered like this; where given, the action is made for the host. */
 async function refreshAnswered(answer: FaultAction | ((host: VaultHost) => FaultAction)) {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import { expect, test } from 'vitest'
 import { rows } from '../helpers/connect.ts'
 import {
   endLease,
@@ -10,15 +9,10 @@ import {
   refreshCalls,
   refreshFault,
   told,
+  vaultApp,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-
-beforeAll(async () => {
-  t = await startTestApp()
-})
-afterAll(() => t.stop())
-afterEach(() => t.zoom.clearFaults())
+const t = await vaultApp()
 
 const refreshPosts = () => t.zoom.log({ grant_type: 'refresh_token' }).length
 const lines = (part: string) => t.log.filter((line) => line.includes(part)).length

@@ -1,5 +1,5 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import { expect, test, vi } from 'vitest'
+import type { TestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import {
   endLease,
@@ -9,15 +9,10 @@ import {
   secondReplica,
   told,
   type VaultHost,
+  vaultApp,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-
-beforeAll(async () => {
-  t = await startTestApp()
-})
-afterAll(() => t.stop())
-afterEach(() => t.zoom.clearFaults())
+const t = await vaultApp()
 
 /** The samples of `/metrics` whose line begins so, as numbers. */
 async function samples(prefix: string, { metrics } = t): Promise<Record<string, number>> {

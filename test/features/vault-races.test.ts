@@ -1,6 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { DEFAULT_MODES } from '../../simulator/seed.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import { describe, expect, test } from 'vitest'
 import { revocations, rows } from '../helpers/connect.ts'
 import {
   endLease,
@@ -9,29 +7,14 @@ import {
   holdsLivingPair,
   liveRefreshToken,
   newVaultHost,
-  type Replica,
   refreshCalls,
   refreshFault,
-  secondReplica,
   told,
+  twoReplicas,
   type VaultHost,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-let other: Replica
-
-beforeAll(async () => {
-  t = await startTestApp()
-  other = await secondReplica(t)
-})
-afterAll(async () => {
-  await other.app.close()
-  await t.stop()
-})
-afterEach(() => {
-  t.zoom.clearFaults()
-  t.zoom.setModes(DEFAULT_MODES)
-})
+const { t, other } = await twoReplicas()
 
 const mint = async (host: VaultHost) => told(await t.bot(host.joinUrl))
 const mintElsewhere = async (host: VaultHost) => told(await other.bot(host.joinUrl))

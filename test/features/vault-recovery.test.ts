@@ -1,36 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { FaultAction } from '../../simulator/fault-schema.ts'
-import { DEFAULT_MODES } from '../../simulator/seed.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
 import {
   endLease,
   expireAccessToken,
   grantRow,
   holdsLivingPair,
   newVaultHost,
-  type Replica,
   refreshCalls,
   refreshFault,
-  secondReplica,
   told,
+  twoReplicas,
   type VaultHost,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-let other: Replica
-
-beforeAll(async () => {
-  t = await startTestApp()
-  other = await secondReplica(t)
-})
-afterAll(async () => {
-  await other.app.close()
-  await t.stop()
-})
-afterEach(() => {
-  t.zoom.clearFaults()
-  t.zoom.setModes(DEFAULT_MODES)
-})
+const { t, other } = await twoReplicas()
 
 const mint = async (host: VaultHost) => told(await t.bot(host.joinUrl))
 const mintElsewhere = async (host: VaultHost) => told(await other.bot(host.joinUrl))

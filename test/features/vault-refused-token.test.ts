@@ -1,6 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { DEFAULT_MODES } from '../../simulator/seed.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
+import { describe, expect, test, vi } from 'vitest'
 import { rows } from '../helpers/connect.ts'
 import {
   endLease,
@@ -8,29 +6,14 @@ import {
   grantRow,
   mintFault,
   newVaultHost,
-  type Replica,
   refreshCalls,
   refreshFault,
-  secondReplica,
   told,
+  twoReplicas,
   type VaultHost,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-let other: Replica
-
-beforeAll(async () => {
-  t = await startTestApp()
-  other = await secondReplica(t)
-})
-afterAll(async () => {
-  await other.app.close()
-  await t.stop()
-})
-afterEach(() => {
-  t.zoom.clearFaults()
-  t.zoom.setModes(DEFAULT_MODES)
-})
+const { t, other } = await twoReplicas()
 
 const mint = async (host: VaultHost) => told(await t.bot(host.joinUrl))
 const REFUSED = { type: 'body', status: 401, body: { code: 124, message: 'Invalid access token.' } } as const

@@ -1,35 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { DEFAULT_MODES } from '../../simulator/seed.ts'
-import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import {
   expireAccessToken,
   grantRow,
   mintFault,
   newVaultHost,
-  type Replica,
   refreshCalls,
   refreshFault,
-  secondReplica,
   told,
+  twoReplicas,
   type VaultHost,
 } from '../helpers/vault.ts'
 
-let t: TestApp
-let other: Replica
-
-beforeAll(async () => {
-  t = await startTestApp()
-  other = await secondReplica(t)
-})
-afterAll(async () => {
-  await other.app.close()
-  await t.stop()
-})
-afterEach(() => {
-  t.zoom.clearFaults()
-  t.zoom.setModes(DEFAULT_MODES)
-})
+const { t, other } = await twoReplicas()
 
 /** Leaves the access token this much life by the database's clock. */
 const leave = (seconds: number, { grantId }: VaultHost) =>

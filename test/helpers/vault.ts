@@ -1,9 +1,11 @@
 import { Writable } from 'node:stream'
 import type { LightMyRequestResponse } from 'fastify'
+import { afterAll, afterEach } from 'vitest'
 import type { FaultInput } from '../../simulator/fault-schema.ts'
 import { signRecallRequest } from '../../simulator/recall.ts'
+import { DEFAULT_MODES } from '../../simulator/seed.ts'
 import { buildApp } from '../../src/app.ts'
-import { RECALL_SECRET, type TestApp } from './app.ts'
+import { RECALL_SECRET, startTestApp, type TestApp } from './app.ts'
 import { CLIENT_ID, rows } from './connect.ts'
 import { unique } from './management.ts'
 
@@ -112,3 +114,22 @@ export async function secondReplica(t: TestApp, env: Record<string, string> = {}
 }
 
 export type Replica = Awaited<ReturnType<typeof secondReplica>>
+
+/** The service for all tests of a file, told at its top; faults and modes of its Zoom end with each test. */
+export async function vaultApp(): Promise<TestApp> {
+  const t = await startTestApp()
+  afterAll(() => t.stop())
+  afterEach(() => {
+    t.zoom.clearFaults()
+    t.zoom.setModes(DEFAULT_MODES)
+  })
+  return t
+}
+
+/** The same, with another replica beside it. */
+export async function twoReplicas(): Promise<{ t: TestApp; other: Replica }> {
+  const t = await vaultApp()
+  const other = await secondReplica(t)
+  afterAll(() => other.app.close()) // before the database goes: hooks of a file run last first
+  return { t, other }
+}
