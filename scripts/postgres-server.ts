@@ -36,6 +36,7 @@ const SETTINGS = [
   'log_timezone=UTC',
 ]
 const MAX_LOG_BYTES = 5_000_000
+const EMPTY_PID_FILE_MS = 5000 // a server that starts writes it within milliseconds
 
 /** Makes the cluster if there is none yet (about a second); starts nothing. */
 export async function createPostgresServer(dataDir: string, durable: boolean): Promise<PostgresServer> {
@@ -60,7 +61,8 @@ export async function createPostgresServer(dataDir: string, durable: boolean): P
         return true
       }
       // another process was faster, or backends of a server that was killed are still ending
-      if (/postmaster\.pid" already exists|pre-existing shared memory block/.test(complaint)) await sleep(50)
+      const isTaken = /postmaster\.pid" already exists|pre-existing shared memory block/.test(complaint)
+      if (isTaken || isPidFileBeingWritten(dataDir, complaint)) await sleep(50)
       else if (/could not bind|could not create any TCP/.test(complaint) && !port && !isPortSuspect)
         isPortSuspect = true
       else if (!durable && fs.existsSync(dataDir)) {
@@ -200,6 +202,16 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
+}
+
+/**
+ * Between making its pid file and writing it a server looks like the remnant of a crash. Taken for one, its cluster would be
+ * removed under it: only a file that stays empty is a remnant.
+ */
+function isPidFileBeingWritten(dataDir: string, complaint: string): boolean {
+  if (!complaint.includes('lock file "postmaster.pid" is empty')) return false
+  const file = fs.statSync(join(dataDir, 'postmaster.pid'), { throwIfNoEntry: false })
+  return file === undefined || file.size > 0 || Date.now() - file.mtimeMs < EMPTY_PID_FILE_MS
 }
 
 /**

@@ -120,3 +120,18 @@ test('a pid file whose number now belongs to another process does not keep the s
   onTestFinished(second.stop)
   expect(second.isOwner).toBe(true)
 })
+
+test('a pid file that another process has made and not written yet is no reason to make the cluster anew', async () => {
+  const first = await startEmbeddedPostgres({ dataDir, durable: false })
+  await ask(first.url, 'CREATE TABLE spared AS SELECT 1 AS n')
+  await first.stop()
+  const pidFile = join(dataDir, 'postmaster.pid')
+  await writeFile(pidFile, '')
+  const second = startEmbeddedPostgres({ dataDir, durable: false })
+  const refused = async () => (await readFile(`${dataDir}.log`, 'utf8')).includes('"postmaster.pid" is empty')
+  await expect.poll(refused, { timeout: 10_000 }).toBe(true)
+  await rm(pidFile) // as the other one does that gives up
+  const { url, stop } = await second
+  onTestFinished(stop)
+  expect(await ask(url, 'SELECT n FROM spared')).toEqual([{ n: 1 }])
+})
