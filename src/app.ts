@@ -129,8 +129,9 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
   })
   await registerScopes(app, services, readiness, now)
   refuseOtherMethods(app)
-  // in this order on the way down: outcomes are written, then Zoom and the pools are let go
+  // in this order on the way down: no job begins, outcomes are written, then Zoom and the pools are let go
   app.addHook('onClose', async () => {
+    await services.jobQueue.stop(0)
     await services.ledger.flush()
     await services.vault.drain()
     await services.closeUpstreams()

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
 import { createDoctor } from './grants/doctor.ts'
+import { createJobQueue } from './jobs/queue.ts'
 import { createCursorCodec } from './lib/cursor.ts'
 import { uuidv7 } from './lib/ids.ts'
 import { createLocalKeyring } from './lib/sealing.ts'
@@ -42,7 +43,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage, grantUpkeep } = createGrants({
+  const { vault, lineage, grantUpkeep, keepAlive } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -51,6 +52,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     owner: `${hostname()}/${process.pid}/${uuidv7()}`,
     isForeign: installation.isForeign,
     refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
+    keepAliveHours: config.GRANT_KEEPALIVE_HOURS,
     metrics: metrics.grants,
     monotonicNow: () => performance.now(),
     random: Math.random,
@@ -68,6 +70,13 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     doctor: createDoctor(sql),
     vault,
     grantUpkeep,
+    keepAlive,
+    jobQueue: createJobQueue({
+      pool: app.pools.main,
+      log,
+      isForeign: installation.isForeign,
+      now: () => performance.now(),
+    }),
     box: createSecretBox({ sql, keyring }),
     cursors: createCursorCodec(keyring.derive('latchkey/cursor')),
   }

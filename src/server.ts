@@ -68,13 +68,17 @@ async function start(): Promise<void> {
   await app.listen({ host: config.HOST, port: config.PORT })
   if (config.METRICS_PORT > 0) metricsServer.listen(config.METRICS_PORT, config.HOST)
   const { lookAtDatabase, installation } = services
-  stopJobs = startRounds({
+  const stopRounds = startRounds({
     rounds: jobRounds(services, config),
     lookAtDatabase,
     isForeign: installation.isForeign,
     log,
     random: Math.random,
   })
+  stopJobs = async () => {
+    await stopRounds() // first: a round could start the queue again
+    await services.jobQueue.stop(JOBS_LIMIT_MS)
+  }
   log.info({ url: config.PUBLIC_BASE_URL }, 'ready')
 }
 

@@ -18,8 +18,7 @@ export interface AuditEntry {
  * The head of an INSERT, for a statement that makes the change and writes its line in one commit. `id` comes first; where one
  * statement writes several lines, `gen_random_uuid()` serves.
  */
-export const AUDIT_INSERT =
-  'INSERT INTO audit_events (id, tenant_id, actor, action, subject_id, request_id, details)'
+export const AUDIT_INSERT = 'INSERT INTO audit_events (id, tenant_id, actor, action, subject_id, request_id, details)'
 
 const NOTE = statement('audit_note', `${AUDIT_INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7)`)
 

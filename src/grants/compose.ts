@@ -3,7 +3,10 @@ import type { Sql } from '../lib/sql.ts'
 import type { SecretBox } from '../secrets/box.ts'
 import { createBreakers } from './breakers.ts'
 import { createGrantCipher } from './cipher.ts'
+import { createKeepAlive } from './keep-alive.ts'
+import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
+import { createRefresher } from './refresh.ts'
 import { createRestoreGuard } from './restore-guard.ts'
 import { createGrantStore } from './store.ts'
 import { createGrantUpkeep } from './upkeep.ts'
@@ -11,10 +14,10 @@ import { createGrantVault, type VaultDeps } from './vault.ts'
 import { createWatermarks } from './watermarks.ts'
 
 export interface GrantsOptions
-  extends Pick<
-    VaultDeps,
-    'oauth' | 'credentialsOf' | 'owner' | 'isForeign' | 'refreshMarginSeconds' | 'monotonicNow' | 'metrics'
-  > {
+  extends Pick<VaultDeps, 'oauth' | 'credentialsOf' | 'owner' | 'isForeign' | 'monotonicNow' | 'metrics'> {
+  /** An access token with less life left is renewed in the background, while it is still lent. */
+  refreshMarginSeconds: number
+  keepAliveHours: number
   sql: Sql
   /** Connections that requests cannot take. */
   reserve: Sql
@@ -40,16 +43,19 @@ export function createGrants(options: GrantsOptions) {
   const lineage = createLineage({ sql, log, onChange: restoreGuard.sweepAll })
   const breakers = createBreakers({ monotonicNow, random })
   metrics.watchBreakers(breakers.open)
-  const vault = createGrantVault({
+  const parts = {
     ...options,
     store,
     cipher: createGrantCipher(box),
-    destroyKeys: box.destroy,
+    life: createLifeRules(options.refreshMarginSeconds),
     watermarks,
     restoreGuard,
     lineage,
     breakers,
-  })
+  }
+  const refresher = createRefresher(parts)
+  const vault = createGrantVault({ ...parts, refresher, destroyKeys: box.destroy })
+  const keepAlive = createKeepAlive({ ...options, refresher })
   const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
-  return { vault, lineage, grantUpkeep }
+  return { vault, lineage, grantUpkeep, keepAlive }
 }

@@ -72,6 +72,11 @@ export function createGrantMetrics(registry: Registry) {
     help: 'Age of the oldest refresh whose outcome is unknown; 0 when there is none. Counted about once a minute.',
     registers,
   })
+  const earlyDeaths = new Gauge({
+    name: 'latchkey_early_refresh_token_deaths',
+    help: 'Of the Zoom app with the most: grants refused by Zoom younger than GRANT_KEEPALIVE_HOURS, within that time.',
+    registers,
+  })
   const FATES: Partial<Record<CountedOutcome, string>> = { ok: 'kept', ambiguous: 'ambiguous', lost: 'lost' }
   return {
     countRefresh(outcome: CountedOutcome, durationMs: number): void {
@@ -85,6 +90,7 @@ export function createGrantMetrics(registry: Registry) {
     /** A refresh token that Zoom takes no more, and how long ago it was stored. */
     countDeath: (reason: string, ageSeconds: number): void => deaths.observe({ reason }, ageSeconds),
     countBackwards: (fate: 'healed' | 'condemned'): void => backwards.inc({ fate }),
+    showEarlyDeaths: (count: number): void => earlyDeaths.set(count),
     watchBreakers(open: () => Record<'app' | 'grant' | 'endpoint', number>): void {
       openBreakers = open
     },

@@ -44,6 +44,8 @@ function pausedError({ leaseOwner, leaseLeftSeconds }: GrantRow): AppError | nul
   })
 }
 
+export type Refresher = ReturnType<typeof createRefresher>
+
 /** Gets a living access token: from the row where it lives, else by one refresh over all replicas. */
 export function createRefresher(deps: RefreshDeps) {
   const { store, cipher, breakers, life, restoreGuard, credentialsOf, owner, isForeign, metrics, monotonicNow } = deps
@@ -59,11 +61,11 @@ export function createRefresher(deps: RefreshDeps) {
     return { accessToken, gen: row.gen, lifeSeconds }
   }
 
-  async function readUsable(grantId: string): Promise<GrantRow> {
+  async function readUsable(grantId: string, mayBeBlocked = false): Promise<GrantRow> {
     let row = await store.read(grantId)
     if (row && (await restoreGuard.examine(grantId, row))) row = await store.read(grantId)
     if (!row || row.status === 'disconnected') throw disconnected()
-    if (row.blockedReason) throw hostBlocked(row.blockedReason)
+    if (row.blockedReason && !mayBeBlocked) throw hostBlocked(row.blockedReason)
     if (row.status === 'reconnect_required') throw reconnectRequired(row.statusReason)
     return row
   }
@@ -88,12 +90,12 @@ export function createRefresher(deps: RefreshDeps) {
     return { id: attemptId, grantId, zoomAppId: row.zoomAppId, credentials, lease, acquiredAtMs }
   }
 
-  async function getFresh(grantId: string, leastSeconds: number): Promise<FreshToken> {
+  async function getFresh(grantId: string, leastSeconds: number, renewal?: { seenGen: bigint }): Promise<FreshToken> {
     const giveUpAtMs = monotonicNow() + FLIGHT_LIMIT_MS
     let isSiblings = false
     while (monotonicNow() < giveUpAtMs && !isDraining) {
-      const row = await readUsable(grantId)
-      const living = await storedToken(grantId, row, leastSeconds)
+      const row = await readUsable(grantId, renewal !== undefined)
+      const living = row.gen === renewal?.seenGen ? null : await storedToken(grantId, row, leastSeconds)
       if (living && isSiblings) metrics.countAdopted()
       if (living) return living
       if (isForeign()) throw foreignDatabase()
@@ -121,6 +123,12 @@ export function createRefresher(deps: RefreshDeps) {
     /** Joins or starts the one flight of this grant. Whoever waits brings a deadline of its own; the flight ignores it. */
     run: (grantId: string, leastSeconds = life.leastSeconds()) =>
       flights.run(grantId, () => getFresh(grantId, leastSeconds)),
+    /**
+     * For the keep-alive alone: renews generation `seenGen` although its access token may live, of a blocked user's grant too. A
+     * later generation is somebody else's renewal and is left alone.
+     */
+    renew: (grantId: string, seenGen: bigint): Promise<FreshToken> =>
+      flights.run(grantId, () => getFresh(grantId, life.leastSeconds(), { seenGen })),
     /** What is left of the access token in whatever state its grant is: only to revoke with. */
     async remains(grantId: string): Promise<string | null> {
       const row = await store.read(grantId)

@@ -7,7 +7,7 @@ const STORED_AT = `EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"
 /** A pair that is stored, and under which consent. */
 const STORED_PAIR = `${STORED_AT}, consent_epoch AS "consentEpoch", consent_reason AS "consentReason"`
 /** Nobody links the grant of this id. */
-const isUnlinked = (grantId: string) =>
+export const isUnlinked = (grantId: string) =>
   `NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = ${grantId})
        AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = ${grantId})`
 /** Its user has not consented within so many seconds: nothing that follows a consent is on its way. */
@@ -133,7 +133,9 @@ export const GENERATIONS = statement(
 export const VERDICT = statement(
   'grant_verdict',
   `WITH u AS (
-     UPDATE grant_tokens SET status = 'reconnect_required', status_reason = $4, lease_until = NULL
+     UPDATE grant_tokens
+        SET status = 'reconnect_required', status_reason = $4, lease_until = NULL, died_at = clock_timestamp(),
+            death_reason = $4, death_age_seconds = EXTRACT(EPOCH FROM clock_timestamp() - refreshed_at)
       WHERE grant_id = $1 AND gen = $2 AND lease_seq = $3 AND status = 'connected' RETURNING gen),
    a AS (
      UPDATE refresh_attempts

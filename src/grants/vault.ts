@@ -6,10 +6,9 @@ import { SealError } from '../lib/sealing.ts'
 import { AccessTokenRefused } from '../zoom/faults.ts'
 import { claimsOf } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
-import { createLifeRules } from './life.ts'
 import { AUTHORISED, isoTime } from './log-lines.ts'
 import { createTokenMemory, type Remembered, type Seen } from './memory.ts'
-import { createRefresher, type RefreshDeps } from './refresh.ts'
+import type { RefreshDeps, Refresher } from './refresh.ts'
 import { createRefusals } from './refusals.ts'
 import type { SealedPair, StoredRow } from './store.ts'
 import { untilStored } from './until-stored.ts'
@@ -68,10 +67,9 @@ export interface GrantVault {
   forget(of: { zoomAppId: string } | { tenantId: string }): Promise<void>
 }
 
-export interface VaultDeps extends Omit<RefreshDeps, 'life'> {
+export interface VaultDeps extends RefreshDeps {
   log: FastifyBaseLogger
-  /** An access token with less life left is renewed in the background, while it is still lent. */
-  refreshMarginSeconds: number
+  refresher: Refresher
   destroyKeys: (grantId: string) => Promise<void>
 }
 
@@ -94,13 +92,12 @@ const nullIfSealed = (error: unknown): null => {
 }
 
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
-export function createGrantVault(vaultDeps: VaultDeps): GrantVault & { drain(): Promise<void> } {
-  const deps = { ...vaultDeps, life: createLifeRules(vaultDeps.refreshMarginSeconds) }
+export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promise<void> } {
   const { store, cipher, oauth, credentialsOf, isForeign, watermarks, life, log, monotonicNow, destroyKeys } = deps
+  const { refresher } = deps
   const memory = createTokenMemory(deps)
   const refusals = createRefusals(monotonicNow)
   let admitting = 0
-  const refresher = createRefresher(deps)
 
   function renewInBackground(grantId: string, entry: Remembered): void {
     if (isForeign() || !memory.isRenewalDue(entry)) return

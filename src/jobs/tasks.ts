@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import type { Services } from '../services.ts'
+import { jobQueues } from './queues.ts'
 import type { Round } from './rounds.ts'
 
 const SECOND_MS = 1000
@@ -7,10 +8,16 @@ const MINUTE_MS = 60 * SECOND_MS
 
 /** What every replica does by the clock, and how often. */
 export function jobRounds(services: Services, config: Config): Round[] {
-  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep } = services
+  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep, keepAlive, jobQueue } = services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
+  const queues = jobQueues(services)
   return [
+    {
+      // started here and not with the process: what waits for the database, or for its adoption, is tried again
+      everyMs: [2 * SECOND_MS, 5 * SECOND_MS],
+      tasks: [{ name: 'job_queue', run: () => jobQueue.ensureStarted(queues) }],
+    },
     {
       // on its own clock, which no clean-up holds up: bots come at the full hour whatever else is due
       everyMs: [30 * SECOND_MS, 60 * SECOND_MS],
@@ -21,6 +28,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
       tasks: [
         { name: 'lost_rotations', run: () => grantUpkeep.sweepAcrossTenants() },
         { name: 'grant_counts', run: () => grantUpkeep.countAcrossTenants() },
+        { name: 'early_deaths', run: () => keepAlive.findEarlyDeathsAcrossTenants() },
         { name: 'seen_webhook_ids', run: () => ledger.purgeSeenAcrossTenants(seenSeconds) },
         { name: 'connect_sessions', run: () => connectSessions.purgeExpiredAcrossTenants() },
         { name: 'idempotency_keys', run: () => idempotencyKeys.purgeExpiredAcrossTenants() },

@@ -77,6 +77,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       owner: name,
       isForeign: () => false,
       refreshMarginSeconds: 300,
+      keepAliveHours: 168,
       metrics: createGrantMetrics(new Registry()),
       monotonicNow: nowMs,
       random: () => 0.5,

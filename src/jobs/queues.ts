@@ -1,0 +1,35 @@
+import type { Services } from '../services.ts'
+import type { QueueDefinition } from './queue.ts'
+
+const HOUR_SECONDS = 3600
+// a refresh has 8 s, and the flight it is part of 20 s
+const REFRESH_LIMIT_SECONDS = 120
+
+/** Every kind of job that the queue knows, and the service call each one is. */
+export function jobQueues({ keepAlive, jobQueue }: Services): QueueDefinition[] {
+  const keepGrantAlive: QueueDefinition<{ grantId: string }> = {
+    name: 'grant-keep-alive',
+    policy: 'exclusive', // one job per grant, whoever finds it due
+    // not repeated by the queue: the next look finds it due again
+    options: { retryLimit: 0, expireInSeconds: REFRESH_LIMIT_SECONDS, deleteAfterSeconds: HOUR_SECONDS },
+    workers: 4,
+    work: { pollingIntervalSeconds: 5 },
+    run: ({ grantId }) => keepAlive.keepAlive(grantId),
+  }
+  const findIdleGrants: QueueDefinition = {
+    name: 'grant-keep-alive-scan',
+    policy: 'exclusive',
+    options: { retryLimit: 0, expireInSeconds: REFRESH_LIMIT_SECONDS, deleteAfterSeconds: HOUR_SECONDS },
+    workers: 1,
+    work: { pollingIntervalSeconds: 10 },
+    cron: '* * * * *',
+    async run() {
+      const due = await keepAlive.dueAcrossTenants()
+      const jobs = due.map((grantId) => ({ singletonKey: grantId, data: { grantId } }))
+      if (jobs.length === 0) return
+      await jobQueue.insert(keepGrantAlive.name, jobs)
+      jobQueue.wake(keepGrantAlive.name)
+    },
+  }
+  return [keepGrantAlive as unknown as QueueDefinition, findIdleGrants]
+}
