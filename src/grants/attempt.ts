@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { claimsOf, type RefreshOutcome as RefreshResult, type ZoomOAuth } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { appMisconfigured } from './app-breaker.ts'
+import type { AppPauses } from './app-pauses.ts'
 import type { Breakers } from './breakers.ts'
 import type { GrantCipher } from './cipher.ts'
 import type { LifeRules } from './life.ts'
@@ -28,6 +29,7 @@ export interface AttemptDeps {
   cipher: GrantCipher
   oauth: Pick<ZoomOAuth, 'refresh' | 'revoke'>
   breakers: Breakers
+  appPauses: AppPauses
   life: Pick<LifeRules, 'noteIssued'>
   watermarks: Watermarks
   restoreGuard: RestoreGuard
@@ -84,7 +86,8 @@ function isOfAnotherUser(refreshToken: string, { accessToken }: TokenSet): boole
 
 /** Spends the refresh token under a lease, once, and brings what Zoom said into the database. */
 export function createAttempt(deps: AttemptDeps) {
-  const { store, cipher, oauth, breakers, life, watermarks, restoreGuard, lineage, log, metrics, monotonicNow } = deps
+  const { store, cipher, oauth, breakers, appPauses, life, watermarks, restoreGuard, lineage, log, metrics } = deps
+  const { monotonicNow } = deps
 
   /** One line and one count for every attempt: with `outcome` ok, the only record outside the database of what was spent. */
   function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome, stored?: StoredAt): void {
@@ -158,6 +161,7 @@ export function createAttempt(deps: AttemptDeps) {
   }
 
   async function appFault(attempt: Attempt): Promise<never> {
+    appPauses.note(attempt.zoomAppId, 'refused')
     if (breakers.app.trip(attempt.zoomAppId))
       log.error({ zoom_app_id: attempt.zoomAppId }, 'Zoom refuses this Zoom app: check its client id and secret')
     return await paused(attempt, 0, appMisconfigured())
@@ -183,6 +187,7 @@ export function createAttempt(deps: AttemptDeps) {
 
   /** What an answer, or its absence, says of the app, the grant's next tries and the token endpoint as a whole. */
   function tellBreakers({ grantId, zoomAppId }: Attempt, { outcome }: RefreshResult): void {
+    if (PROVES_APP.includes(outcome)) appPauses.note(zoomAppId, 'taken')
     if (PROVES_APP.includes(outcome) && breakers.app.recover(zoomAppId))
       log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
     if (FAILURES.includes(outcome)) {

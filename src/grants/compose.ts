@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sql } from '../lib/sql.ts'
 import type { SecretBox } from '../secrets/box.ts'
+import { createAppPauses } from './app-pauses.ts'
 import { createBreakers } from './breakers.ts'
 import { createGrantCipher } from './cipher.ts'
 import { createKeepAlive } from './keep-alive.ts'
@@ -41,6 +42,7 @@ export function createGrants(options: GrantsOptions) {
     isForeign,
   })
   const lineage = createLineage({ sql, log, onChange: restoreGuard.sweepAll })
+  const appPauses = createAppPauses({ sql, log })
   const breakers = createBreakers({ monotonicNow, random })
   metrics.watchBreakers(breakers.open)
   const parts = {
@@ -52,6 +54,7 @@ export function createGrants(options: GrantsOptions) {
     restoreGuard,
     lineage,
     breakers,
+    appPauses,
   }
   const refresher = createRefresher(parts)
   const vault = createGrantVault({ ...parts, refresher, destroyKeys: box.destroy })

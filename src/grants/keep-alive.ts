@@ -57,8 +57,6 @@ interface EarlyDeaths {
   youngestSeconds: number
 }
 
-export type KeepAlive = ReturnType<typeof createKeepAlive>
-
 /**
  * Keeps idle grants alive: a refresh token that nobody uses ends 90 days after it was issued, perhaps sooner. Each refresh is
  * also a risk, so none is made before it is due. Called by the clock only.

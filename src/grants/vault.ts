@@ -264,6 +264,7 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
     },
     async drain() {
       await refresher.drain()
+      await deps.appPauses.settled()
       while (admitting > 0) await sleep(20)
       watermarks.close()
     },

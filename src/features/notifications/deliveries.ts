@@ -1,0 +1,128 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { AppError } from '../../errors.ts'
+import { type CursorCodec, toPage } from '../../lib/cursor.ts'
+import { jitter } from '../../lib/deadline.ts'
+import type { SecretBox } from '../../secrets/box.ts'
+import type { AttemptResult, BegunAttempt, Delivery, DeliveryStore } from './delivery-store.ts'
+import { payloadPlace } from './dispatch.ts'
+
+export type SendOutcome =
+  | { outcome: 'delivered'; status: number }
+  | { outcome: 'refused'; status: number }
+  | { outcome: 'failed'; reason: string }
+
+export interface DeliveryDeps {
+  store: DeliveryStore
+  endpoints: {
+    /** Null where the endpoint is gone. */
+    secretsOf: (endpointId: string) => Promise<{ url: string; secrets: Buffer[]; isEnabled: boolean } | null>
+    disable: (endpointId: string, reason: string) => Promise<void>
+    /** @throws not_found for another owner's */
+    require: (owner: string | null, endpointId: string) => Promise<unknown>
+  }
+  send: (request: {
+    url: string
+    secrets: Buffer[]
+    id: string
+    timestampSeconds: number
+    body: string
+  }) => Promise<SendOutcome>
+  box: Pick<SecretBox, 'open'>
+  cursors: CursorCodec
+  log: FastifyBaseLogger
+  now: () => number
+  count: (outcome: 'delivered' | 'retried' | 'failed') => void
+}
+
+const MINUTE = 60
+const HOUR = 60 * MINUTE
+/**
+ * Seconds from one attempt to the next: dense where a receiver is just being deployed, and over 36 hours in all, so that a night and a
+ * working day pass before an event is given up.
+ */
+export const RETRY_SECONDS = [
+  5,
+  30,
+  2 * MINUTE,
+  5 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  4 * HOUR,
+  8 * HOUR,
+  8 * HOUR,
+  12 * HOUR,
+]
+const GONE = 410
+
+export type DeliveryService = ReturnType<typeof createDeliveryService>
+
+/** One attempt after the other, each with the same id and body, until the receiver has it. */
+export function createDeliveryService(deps: DeliveryDeps) {
+  const { store, endpoints, send, box, cursors, log, now, count } = deps
+
+  async function giveUp({ id, endpointId, attempts }: BegunAttempt, result: AttemptResult): Promise<void> {
+    await store.fail(id, result, null)
+    count('failed')
+    const fields = { delivery_id: id, endpoint_id: endpointId, attempts, error: result.error }
+    log.warn(fields, 'an event was not delivered and is not tried again')
+  }
+
+  async function settle(attempt: BegunAttempt, outcome: SendOutcome): Promise<void> {
+    const statusCode = outcome.outcome === 'failed' ? null : outcome.status
+    if (outcome.outcome === 'delivered') {
+      await store.succeed(attempt, { statusCode, error: null })
+      return count('delivered')
+    }
+    const error = outcome.outcome === 'failed' ? outcome.reason : `status_${outcome.status}`
+    if (statusCode === GONE) {
+      await endpoints.disable(attempt.endpointId, 'gone')
+      return await giveUp(attempt, { statusCode, error })
+    }
+    const seconds = RETRY_SECONDS[attempt.attempts - 1]
+    if (seconds === undefined) return await giveUp(attempt, { statusCode, error })
+    // spread, so that what failed together does not come back together
+    await store.fail(attempt.id, { statusCode, error }, jitter(seconds * 0.9, seconds * 1.1))
+    count('retried')
+  }
+
+  const listScope = (endpointId: string, status: string | undefined) => ({
+    tenantId: endpointId,
+    list: 'webhook-deliveries',
+    filter: { status },
+  })
+
+  return {
+    /** One attempt, if it is due and nobody else is at it. @throws store_unavailable, SealError; the queue calls again */
+    async attempt(deliveryId: string): Promise<void> {
+      const attempt = await store.begin(deliveryId)
+      if (!attempt) return
+      const endpoint = await endpoints.secretsOf(attempt.endpointId)
+      if (!endpoint?.isEnabled) return await giveUp(attempt, { statusCode: null, error: 'endpoint_disabled' })
+      const body = await box.open(payloadPlace(attempt.eventId, attempt.tenantId), attempt.payloadCt)
+      const { url, secrets } = endpoint
+      const timestampSeconds = Math.floor(now() / 1000)
+      await settle(attempt, await send({ url, secrets, id: attempt.eventId, timestampSeconds, body }))
+    },
+    /** `owner`: the tenant, or null for the operator's own endpoints. @throws not_found, invalid_request */
+    async list(
+      owner: string | null,
+      endpointId: string,
+      status: Delivery['status'] | undefined,
+      page: { limit: number; cursor?: string | undefined },
+    ) {
+      await endpoints.require(owner, endpointId)
+      const scope = listScope(endpointId, status)
+      const rows = await store.list(endpointId, status, page.limit + 1, cursors.decode(scope, page.cursor))
+      return toPage(rows, page.limit, (position) => cursors.encode(scope, position))
+    },
+    /** Sends the same event again, under the same id. @throws not_found */
+    async redeliver(owner: string | null, endpointId: string, deliveryId: string): Promise<Delivery> {
+      await endpoints.require(owner, endpointId)
+      const delivery = await store.restart(endpointId, deliveryId)
+      if (!delivery) throw new AppError('not_found', 'No such delivery.')
+      return delivery
+    },
+  }
+}

@@ -1,0 +1,75 @@
+import type { JobQueue } from '../../jobs/queue.ts'
+import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
+import type { DueDelivery, OutboxEvent, OutboxStore } from './outbox-store.ts'
+import type { Payloads } from './payloads.ts'
+
+export interface DispatchDeps {
+  store: OutboxStore
+  payloads: Payloads
+  /** The enabled endpoints that listen for it: the tenant's own and the operator's. */
+  endpointsFor: (tenantId: string | null, type: string) => Promise<{ id: string; tenantId: string | null }[]>
+  box: Pick<SecretBox, 'seal'>
+  queue: Pick<JobQueue, 'insert' | 'wake' | 'isStarted'>
+}
+
+/** The queue of attempts; its jobs carry the id of a delivery. */
+export const DELIVERY_QUEUE = 'webhook-delivery'
+
+const EVENTS_AT_ONCE = 50
+const DELIVERIES_AT_ONCE = 500
+// for who looks up, a month later, what was sent; the connect links in them are long dead
+const KEPT_DAYS = 30
+
+/** Where the body of an event is sealed: under its tenant’s data key, or the operator’s. */
+export const payloadPlace = (eventId: string, tenantId: string | null) => ({
+  ownerId: tenantId ?? OPERATOR_ID,
+  table: 'webhook_events',
+  column: 'payload_ct',
+  rowId: eventId,
+  generation: 0,
+})
+
+export type Dispatch = ReturnType<typeof createDispatch>
+
+/**
+ * From the outbox to the queue, called by the clock only. Every step is one transaction that any replica may take over: an event
+ * gets its body and its deliveries once, an attempt its job.
+ */
+export function createDispatch({ store, payloads, endpointsFor, box, queue }: DispatchDeps) {
+  async function dispatch(event: OutboxEvent): Promise<void> {
+    const { id, tenantId, type } = event
+    const endpoints = await endpointsFor(tenantId, type)
+    if (endpoints.length === 0) return await store.dispatch(id, null, [])
+    const body = await payloads.compose(event)
+    await store.dispatch(id, await box.seal(payloadPlace(id, tenantId), body), endpoints)
+  }
+
+  const file = (due: DueDelivery[], db: Parameters<JobQueue['insert']>[2]) =>
+    queue.insert(
+      DELIVERY_QUEUE,
+      due.map(({ id, endpointId }) => ({ data: { deliveryId: id }, group: { id: endpointId } })),
+      db,
+    )
+
+  return {
+    /** @throws what the first event that could not be dispatched threw, after the others; it is tried again */
+    async dispatchAcrossTenants(signal: AbortSignal): Promise<void> {
+      for (let isMore = true; isMore && !signal.aborted; ) {
+        const events = await store.claim(EVENTS_AT_ONCE)
+        isMore = events.length === EVENTS_AT_ONCE
+        const outcomes = await Promise.allSettled(events.map(dispatch))
+        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+      }
+    },
+    /** Files the jobs of the attempts whose time has come. @throws store_unavailable */
+    async enqueueAcrossTenants(signal: AbortSignal): Promise<void> {
+      if (!queue.isStarted()) return
+      for (let filed = DELIVERIES_AT_ONCE; filed === DELIVERIES_AT_ONCE && !signal.aborted; ) {
+        filed = await store.enqueueDue(DELIVERIES_AT_ONCE, file)
+        if (filed > 0) queue.wake(DELIVERY_QUEUE)
+      }
+    },
+    /** Forgets what was sent long ago. @throws store_unavailable */
+    purgeAcrossTenants: (): Promise<unknown> => store.purge(KEPT_DAYS),
+  }
+}
