@@ -1,4 +1,4 @@
-import type { JobQueue } from '../../jobs/queue.ts'
+import type { Db } from 'pg-boss'
 import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
 import type { DueDelivery, OutboxEvent, OutboxStore } from './outbox-store.ts'
 import type { Payloads } from './payloads.ts'
@@ -9,7 +9,12 @@ export interface DispatchDeps {
   /** The enabled endpoints that listen for it: the tenant's own and the operator's. */
   endpointsFor: (tenantId: string | null, type: string) => Promise<{ id: string; tenantId: string | null }[]>
   box: Pick<SecretBox, 'seal'>
-  queue: Pick<JobQueue, 'insert' | 'wake' | 'isStarted'>
+  queue: {
+    isStarted: () => boolean
+    /** Files jobs in the transaction behind `db`. */
+    insert: (name: string, jobs: { data: object; group: { id: string } }[], db: Db) => Promise<void>
+    wake: (name: string) => void
+  }
 }
 
 /** The queue of attempts; its jobs carry the id of a delivery. */
@@ -44,7 +49,7 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
     await store.dispatch(id, await box.seal(payloadPlace(id, tenantId), body), endpoints)
   }
 
-  const file = (due: DueDelivery[], db: Parameters<JobQueue['insert']>[2]) =>
+  const file = (due: DueDelivery[], db: Db) =>
     queue.insert(
       DELIVERY_QUEUE,
       due.map(({ id, endpointId }) => ({ data: { deliveryId: id }, group: { id: endpointId } })),

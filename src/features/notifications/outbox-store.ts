@@ -1,4 +1,4 @@
-import { type Db, fromPrisma } from 'pg-boss'
+import type { Db } from 'pg-boss'
 import type { PrismaClient } from '../../generated/prisma/client.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 
@@ -62,6 +62,7 @@ export function createOutboxStore(db: PrismaClient) {
              ORDER BY next_attempt_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
           UPDATE webhook_deliveries d SET enqueued_at = now() FROM mine WHERE d.id = mine.id
           RETURNING d.id, d.endpoint_id AS "endpointId"`
+        const { fromPrisma } = await import('pg-boss') // loaded by now: the queue works
         if (due.length > 0) await file(due, fromPrisma(db))
         return due.length
       }),
