@@ -2,14 +2,10 @@ import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { jitter } from '../../lib/deadline.ts'
+import type { SendOutcome, SendRequest } from '../../receivers/sender.ts'
 import type { SecretBox } from '../../secrets/box.ts'
 import type { AttemptResult, BegunAttempt, Delivery, DeliveryStore } from './delivery-store.ts'
 import { payloadPlace } from './dispatch.ts'
-
-export type SendOutcome =
-  | { outcome: 'delivered'; status: number }
-  | { outcome: 'refused'; status: number }
-  | { outcome: 'failed'; reason: string }
 
 export interface DeliveryDeps {
   store: DeliveryStore
@@ -20,13 +16,7 @@ export interface DeliveryDeps {
     /** @throws not_found for another owner's */
     require: (owner: string | null, endpointId: string) => Promise<unknown>
   }
-  send: (request: {
-    url: string
-    secrets: Buffer[]
-    id: string
-    timestampSeconds: number
-    body: string
-  }) => Promise<SendOutcome>
+  send: (request: SendRequest) => Promise<SendOutcome>
   box: Pick<SecretBox, 'open'>
   cursors: CursorCodec
   log: FastifyBaseLogger
