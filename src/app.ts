@@ -10,6 +10,8 @@ import { healthRoutes } from './features/health/routes.ts'
 import { hostRoutes } from './features/hosts/routes.ts'
 import { meetingRoutes } from './features/meetings/routes.ts'
 import { mintRoutes } from './features/mints/routes.ts'
+import { deliveryRoutes } from './features/notifications/delivery-routes.ts'
+import { endpointRoutes } from './features/notifications/endpoint-routes.ts'
 import { organizationRoutes } from './features/organizations/routes.ts'
 import { passRoutes } from './features/passes/routes.ts'
 import { apiKeyRoutes } from './features/tenants/api-keys/routes.ts'
@@ -79,6 +81,8 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(apiKeyRoutes, services)
       await scope.register(zoomAppRoutes, services)
       await scope.register(recallWorkspaceRoutes, services)
+      await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'operator' })
+      await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'operator' })
     },
     { prefix: '/v1' },
   )
@@ -92,6 +96,8 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(meetingRoutes, services)
       await scope.register(passRoutes, services)
       await scope.register(mintRoutes, services)
+      await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'tenant' })
+      await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'tenant' })
     },
     { prefix: '/v1' },
   )
@@ -135,6 +141,7 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
     await services.ledger.flush()
     await services.vault.drain()
     await services.closeUpstreams()
+    await services.closeSender()
   })
   return { app, services, readiness, metrics, prepare: () => prepare({ app, services, readiness }) }
 }

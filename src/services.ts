@@ -12,8 +12,16 @@ import { createLedger } from './features/mints/ledger.ts'
 import { createLedgerStore } from './features/mints/ledger-store.ts'
 import { createMintService } from './features/mints/service.ts'
 import { createMintStore } from './features/mints/store.ts'
+import { createDeliveryService } from './features/notifications/deliveries.ts'
+import { createDeliveryStore } from './features/notifications/delivery-store.ts'
+import { createDispatch } from './features/notifications/dispatch.ts'
+import { createEndpointService } from './features/notifications/endpoint-service.ts'
+import { createEndpointStore } from './features/notifications/endpoint-store.ts'
+import { createOutboxStore } from './features/notifications/outbox-store.ts'
+import { createPayloads, type PayloadDeps } from './features/notifications/payloads.ts'
 import { createOrganizationService } from './features/organizations/service.ts'
 import { createOrganizationStore } from './features/organizations/store.ts'
+import { createNextPasses } from './features/passes/next-passes.ts'
 import { createPassService } from './features/passes/service.ts'
 import { createPassStore } from './features/passes/store.ts'
 import { createApiKeyService } from './features/tenants/api-keys/service.ts'
@@ -28,6 +36,7 @@ import { createTokenService } from './features/tokens/service.ts'
 import { createFoundation } from './foundation.ts'
 import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
+import { createWebhookSender } from './receivers/sender.ts'
 
 export interface ServiceOptions {
   metrics: Metrics
@@ -130,6 +139,37 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
   }
 }
 
+/** Who is told of what, and the way there. */
+function createNotificationServices(
+  app: FastifyInstance,
+  { cursors, box, jobQueue }: Foundation,
+  deps: Pick<PayloadDeps, 'hostOf' | 'passOf' | 'connectLink'> & Pick<ServiceOptions, 'metrics' | 'now'>,
+) {
+  const { config, prisma, sql, log } = app
+  const { metrics, now } = deps
+  const allowsLoopback = !config.isProduction
+  const sender = createWebhookSender({ allowsLoopback })
+  const store = createEndpointStore(prisma)
+  const webhookEndpoints = createEndpointService({ store, box, cursors, allowsLoopback, now })
+  const payloads = createPayloads({ ...deps, nextPassesOf: createNextPasses(sql) })
+  const { listening: endpointsFor } = webhookEndpoints
+  return {
+    webhookEndpoints,
+    dispatch: createDispatch({ store: createOutboxStore(prisma), payloads, endpointsFor, box, queue: jobQueue }),
+    deliveries: createDeliveryService({
+      store: createDeliveryStore(prisma),
+      endpoints: webhookEndpoints,
+      send: sender.send,
+      box,
+      cursors,
+      log,
+      now,
+      count: metrics.countDelivery,
+    }),
+    closeSender: sender.close,
+  }
+}
+
 /** Everything the routes, jobs and commands call. */
 export function createServices(app: FastifyInstance, { metrics, dispatcher, now }: ServiceOptions) {
   const { config, prisma, sql, log } = app
@@ -162,10 +202,18 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     zoomTimeoutMs: config.ZOOM_TIMEOUT_MS,
   })
   const mints = createMintService({ store: createMintStore(prisma), cursors })
+  const connect = createConnectServices(app, foundation, operator)
   return {
     ...foundation,
     ...operator,
-    ...createConnectServices(app, foundation, operator),
+    ...connect,
+    ...createNotificationServices(app, foundation, {
+      hostOf: hosts.byId,
+      passOf: passes.byId,
+      connectLink: (tenantId, input) => connect.connectSessions.create(tenantId, { ...input, returnUrl: undefined }),
+      metrics,
+      now,
+    }),
     meetings,
     passes,
     ledger,

@@ -1,3 +1,4 @@
+import { DELIVERY_QUEUE } from '../features/notifications/dispatch.ts'
 import type { Services } from '../services.ts'
 import type { QueueDefinition } from './queue.ts'
 
@@ -6,7 +7,7 @@ const HOUR_SECONDS = 3600
 const REFRESH_LIMIT_SECONDS = 120
 
 /** Every kind of job that the queue knows, and the service call each one is. */
-export function jobQueues({ keepAlive, jobQueue }: Services): QueueDefinition[] {
+export function jobQueues({ keepAlive, deliveries, jobQueue }: Services): QueueDefinition[] {
   const keepGrantAlive: QueueDefinition<{ grantId: string }> = {
     name: 'grant-keep-alive',
     policy: 'exclusive', // one job per grant, whoever finds it due
@@ -31,5 +32,14 @@ export function jobQueues({ keepAlive, jobQueue }: Services): QueueDefinition[] 
       jobQueue.wake(keepGrantAlive.name)
     },
   }
-  return [keepGrantAlive as unknown as QueueDefinition, findIdleGrants]
+  const deliver: QueueDefinition<{ deliveryId: string }> = {
+    name: DELIVERY_QUEUE,
+    policy: 'standard', // a second job for one attempt finds it begun
+    // of a process that died in the middle; a receiver's failures have times of their own (RETRY_SECONDS)
+    options: { retryLimit: 5, retryDelay: 35, expireInSeconds: 60, deleteAfterSeconds: HOUR_SECONDS },
+    workers: 16,
+    work: { pollingIntervalSeconds: 5, localGroupConcurrency: 1 }, // a slow receiver holds one worker, never all
+    run: ({ deliveryId }) => deliveries.attempt(deliveryId),
+  }
+  return [keepGrantAlive, findIdleGrants, deliver] as QueueDefinition[]
 }

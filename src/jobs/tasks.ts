@@ -8,15 +8,20 @@ const MINUTE_MS = 60 * SECOND_MS
 
 /** What every replica does by the clock, and how often. */
 export function jobRounds(services: Services, config: Config): Round[] {
-  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep, keepAlive, jobQueue } = services
+  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep, keepAlive, jobQueue, dispatch } = services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   const queues = jobQueues(services)
   return [
     {
-      // started here and not with the process: what waits for the database, or for its adoption, is tried again
-      everyMs: [2 * SECOND_MS, 5 * SECOND_MS],
-      tasks: [{ name: 'job_queue', run: () => jobQueue.ensureStarted(queues) }],
+      // whoever is to be told is told within seconds
+      everyMs: [SECOND_MS, 2 * SECOND_MS],
+      tasks: [
+        // started here and not with the process: what waits for the database, or for its adoption, is tried again
+        { name: 'job_queue', run: () => jobQueue.ensureStarted(queues) },
+        { name: 'outbox', run: (signal) => dispatch.dispatchAcrossTenants(signal) },
+        { name: 'deliveries', run: (signal) => dispatch.enqueueAcrossTenants(signal) },
+      ],
     },
     {
       // on its own clock, which no clean-up holds up: bots come at the full hour whatever else is due
@@ -39,6 +44,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
       everyMs: [5 * MINUTE_MS, 15 * MINUTE_MS],
       tasks: [
         { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
+        { name: 'webhook_events', run: () => dispatch.purgeAcrossTenants() },
         { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },
       ],
     },

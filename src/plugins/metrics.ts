@@ -45,6 +45,12 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
       }
     },
   })
+  const deliveries = new Counter({
+    name: 'latchkey_webhook_attempts_total',
+    help: 'Attempts to deliver an event by what became of it: delivered, retried, failed (not tried again).',
+    labelNames: ['outcome'] as const,
+    registers,
+  })
   return {
     registry,
     grants: createGrantMetrics(registry),
@@ -52,6 +58,7 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
       mints.inc({ kind, outcome })
       if (durationMs !== null) durations.observe({ kind }, durationMs / 1000)
     },
+    countDelivery: (outcome: 'delivered' | 'retried' | 'failed'): void => deliveries.inc({ outcome }),
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
   }
 }

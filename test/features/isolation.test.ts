@@ -29,8 +29,26 @@ async function newOwner() {
   const workspace = await t.api('POST', `/v1/tenants/${tenant.id}/recall-workspaces`, {
     body: { region: 'us-east-1', verification_secrets: [newSecret()] },
   })
+  const endpoint = await call('POST', '/v1/webhook-endpoints', { url: 'https://hooks.example.com' })
+  const endpointId = endpoint.json().id
+  const eventId = uuidv7()
+  await t.app.pools.main.query(
+    `WITH e AS (INSERT INTO webhook_events (id, tenant_id, type, subject_id) VALUES ($1, $2, 'host.connected', $1))
+     INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id) VALUES ($1, $2, $3, $1)`,
+    [eventId, tenant.id, endpointId],
+  )
   const keys = (await t.api('GET', `/v1/tenants/${tenant.id}/api-keys`)).json().data
-  return { ...tenant, host, organization, meetingId, pass, workspaceId: workspace.json().id, keyId: keys[0].id }
+  return {
+    ...tenant,
+    host,
+    organization,
+    meetingId,
+    pass,
+    workspaceId: workspace.json().id,
+    keyId: keys[0].id,
+    endpointId,
+    deliveryId: eventId,
+  }
 }
 
 const BODIES: Record<string, unknown> = {
@@ -45,6 +63,9 @@ function idsFor({ path }: ApiRoute): Record<string, string> {
     ['/v1/organizations/{id}', { id: owner.organization.id }],
     ['/v1/meetings/{meeting_id}', { meeting_id: owner.meetingId }],
     ['/v1/passes/{id}', { id: owner.pass.id }],
+    ['/v1/webhook-endpoints/{id}/deliveries/{delivery_id}', { id: owner.endpointId, delivery_id: owner.deliveryId }],
+    ['/v1/webhook-endpoints/{id}', { id: owner.endpointId }],
+    ['/v1/operator/webhook-endpoints/{id}', { id: owner.endpointId, delivery_id: owner.deliveryId }],
     ['/v1/tenants/{id}/api-keys/{key_id}', { id: stranger.id, key_id: owner.keyId }],
     ['/v1/tenants/{id}/recall-workspaces/{workspace_id}', { id: stranger.id, workspace_id: owner.workspaceId }],
   ]

@@ -34,8 +34,6 @@ export const payloadPlace = (eventId: string, tenantId: string | null) => ({
   generation: 0,
 })
 
-export type Dispatch = ReturnType<typeof createDispatch>
-
 /**
  * From the outbox to the queue, called by the clock only. Every step is one transaction that any replica may take over: an event
  * gets its body and its deliveries once, an attempt its job.

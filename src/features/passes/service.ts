@@ -121,6 +121,8 @@ export function createPassService(deps: PassDeps) {
 
   return {
     get,
+    /** Null for an unknown id, a revoked pass and another tenant's. */
+    byId: (tenantId: string, id: string): Promise<Pass | null> => store.byId(tenantId, id),
     /** @throws not_found (a host id), invalid_request (meeting, times) */
     async create(tenantId: string, input: NewPassInput): Promise<CreatedPass> {
       const meetingId = parseMeetingReference(input.meeting)
