@@ -14,6 +14,7 @@ import {
   releaseInput,
   revokeInput,
   userInput,
+  webhookInput,
 } from './schemas.ts'
 import { ControlError, parseInput, type State } from './state.ts'
 import { shortHash } from './tokens.ts'
@@ -62,6 +63,7 @@ export function createControl(sim: Controls, { state, zoom }: Internals) {
     })),
     'POST /_sim/expire': withBody(expireInput, 'expiry', (body) => ({ expired: sim.expireAccessTokens(body.user_id) })),
     'POST /_sim/join': withBody(joinInput, 'join', sim.join),
+    'POST /_sim/webhook': withBody(webhookInput, 'event', sim.deliverEvent),
     'POST /_sim/recall/call': withBody(recallCallInput, 'Recall call', sim.recallCall),
     'DELETE /_sim/faults': () => done(sim.clearFaults()),
     'GET /_sim/apps': () => ({ data: [...state.apps.values()].map((app) => ({ ...app, client_secrets: undefined })) }),

@@ -1,10 +1,11 @@
 import type { AuthorizeParameters } from './authorize.ts'
+import type { CallResult } from './call.ts'
 import type { FaultInput } from './fault-schema.ts'
 import type { FaultHandle } from './faults.ts'
 import type { Issued } from './grants.ts'
 import type { LogEntry } from './log.ts'
 import type { JoinResult } from './mints.ts'
-import type { RecallCaller, RecallCallResult } from './recall.ts'
+import type { RecallCaller } from './recall.ts'
 import { Refusal } from './refusal.ts'
 import {
   type AppInput,
@@ -16,9 +17,11 @@ import {
   type RecallCallInput,
   type SimulatorModes,
   type UserInput,
+  type WebhookInput,
 } from './schemas.ts'
 import { DEFAULT_SEED, type Seed } from './seed.ts'
 import { type App, ControlError, type Meeting, parseInput, type State, type User } from './state.ts'
+import { deliverEvent } from './webhook.ts'
 import type { Zoom } from './zoom.ts'
 
 export interface SimulatorOptions {
@@ -64,7 +67,9 @@ export interface Simulator {
   liveRefreshToken(user: string, clientId: string): string | null
   /** What an SDK join with this token would come to. */
   join(input: JoinInput): JoinResult
-  recallCall(input: RecallCallInput): Promise<RecallCallResult>
+  recallCall(input: RecallCallInput): Promise<CallResult>
+  /** Delivers one of Zoom's events, signed, once. */
+  deliverEvent(input: WebhookInput): Promise<CallResult>
   /** Moves Zoom's clock forward; the clock of Recall's signatures stays. */
   advanceClock(seconds: number): void
   close(): Promise<void>
@@ -126,6 +131,7 @@ export function createControls({ state, zoom, recall, seed, modes: firstModes }:
     },
     join: zoom.mints.join,
     recallCall: recall.call,
+    deliverEvent,
     advanceClock: state.advanceClock,
   }
 

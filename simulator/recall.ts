@@ -1,6 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { type CallResult, sendCall } from './call.ts'
 import { type RecallCallInput, recallCallInput } from './schemas.ts'
 import { ControlError, parseInput } from './state.ts'
 
@@ -15,20 +14,8 @@ export interface SignInput {
   family?: 'webhook' | 'svix'
 }
 
-/** The answer to a bot's request, and the request as it was sent. */
-export interface RecallCallResult {
-  /** null when no answer came; then `error` says why. */
-  status: number | null
-  headers: IncomingHttpHeaders
-  body: string
-  duration_ms: number
-  error: string | null
-  request: { method: string; url: string; headers: Record<string, string> }
-}
-
 /** Recall's documented limit for a callback is 5 s. */
 const DEFAULT_TIMEOUT_MS = 5000
-const MAX_BODY_BYTES = 64 * 1024
 
 /** The three headers of Standard Webhooks, symmetric `v1`. @see https://www.standardwebhooks.com */
 export function signRecallRequest(input: SignInput): Record<string, string> {
@@ -63,7 +50,7 @@ export function createRecallCaller() {
   }
 
   /** One signed request; without `secret` an unsigned one, as from a workspace that has none. @throws ControlError */
-  async function call(input: RecallCallInput): Promise<RecallCallResult> {
+  async function call(input: RecallCallInput): Promise<CallResult> {
     const given = parseInput(recallCallInput, input, 'Recall call')
     const secrets = given.secret === undefined ? [] : [given.secret].flat()
     const id = given.id ?? idFor(given.bot)
@@ -71,41 +58,10 @@ export function createRecallCaller() {
     const family = given.family ?? 'webhook'
     const headers = secrets.length === 0 ? {} : signRecallRequest({ secrets, id, timestamp, family })
     const request = { method: given.method ?? 'GET', url: given.url, headers }
-    const startedAt = performance.now()
-    const answer = await send(request, given.timeout_ms ?? DEFAULT_TIMEOUT_MS)
-    return { ...answer, duration_ms: Math.round(performance.now() - startedAt), request }
+    return await sendCall(request, given.timeout_ms ?? DEFAULT_TIMEOUT_MS)
   }
 
   return { call, clear: () => idOfBot.clear() }
-}
-
-type Answer = Pick<RecallCallResult, 'status' | 'headers' | 'body' | 'error'>
-
-function send(request: RecallCallResult['request'], timeoutMs: number): Promise<Answer> {
-  const open = request.url.startsWith('https:') ? httpsRequest : httpRequest
-  return new Promise((resolve) => {
-    const failed = (error: Error & { code?: string }) =>
-      resolve({ status: null, headers: {}, body: '', error: error.code ?? error.name })
-    const signal = AbortSignal.timeout(timeoutMs)
-    // A connection of its own: a bot is a fresh machine, and a pooled one would hide what a new one shows.
-    const options = { method: request.method, headers: request.headers, signal, agent: false }
-    const outgoing = open(request.url, options, async (response) => {
-      try {
-        const chunks: Buffer[] = []
-        let size = 0
-        for await (const chunk of response as AsyncIterable<Buffer>) {
-          size += chunk.length
-          if (size <= MAX_BODY_BYTES) chunks.push(chunk)
-        }
-        const body = Buffer.concat(chunks).toString('utf8')
-        resolve({ status: response.statusCode ?? null, headers: response.headers, body, error: null })
-      } catch (error) {
-        failed(error as Error)
-      }
-    })
-    outgoing.on('error', failed)
-    outgoing.end()
-  })
 }
 
 export type RecallCaller = ReturnType<typeof createRecallCaller>

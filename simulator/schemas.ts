@@ -92,6 +92,15 @@ export const recallCallInput = z.strictObject({
   timeout_ms: z.number().int().positive().optional(),
 })
 
+/** One event as Zoom would deliver it. */
+export const webhookInput = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  secret: z.string().min(1).optional(),
+  event: z.looseObject({ event: z.string().min(1) }),
+  timestamp: z.number().int().optional(),
+  timeout_ms: z.number().int().positive().optional(),
+})
+
 export const revokeInput = z.strictObject({ user_id: z.string().min(1), client_id: z.string().min(1).optional() })
 export const expireInput = z.strictObject({ user_id: z.string().min(1).optional() })
 export const clockInput = z.strictObject({ advance_seconds: z.number() })
@@ -122,5 +131,6 @@ export type SimulatorModes = z.infer<typeof modesSchema>
 /** Some of the modes; the others stay as they are. */
 export type ModesInput = z.input<typeof modesInput>
 export type RecallCallInput = z.input<typeof recallCallInput>
+export type WebhookInput = z.input<typeof webhookInput>
 export type LogFilter = z.input<typeof logFilter>
 export type JoinInput = z.input<typeof joinInput>

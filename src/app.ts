@@ -20,6 +20,7 @@ import { tenantRoutes } from './features/tenants/routes.ts'
 import { DEFAULT_TENANT_ID } from './features/tenants/service.ts'
 import { zoomAppRoutes } from './features/tenants/zoom-apps/routes.ts'
 import { tokenRoutes } from './features/tokens/routes.ts'
+import { zoomEventRoutes } from './features/zoom-events/routes.ts'
 import { apiAuth } from './plugins/api-auth.ts'
 import { errorHandler } from './plugins/error-handler.ts'
 import { createFailureLimit } from './plugins/failure-limit.ts'
@@ -104,6 +105,12 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
   await app.register(async function browser(scope) {
     await scope.register(connectPageRoutes, { flows, isHttps: app.config.isHttps })
   })
+  await app.register(
+    async function zoom(scope) {
+      await scope.register(zoomEventRoutes, { events: services.zoomEvents, failureLimit })
+    },
+    { prefix: '/zoom' },
+  )
   await app.register(
     async function bot(scope) {
       await scope.register(recallGuard, {

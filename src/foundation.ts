@@ -43,7 +43,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage, grantUpkeep, keepAlive } = createGrants({
+  const { vault, lineage, grantUpkeep, keepAlive, endings } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -71,6 +71,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     vault,
     grantUpkeep,
     keepAlive,
+    endings,
     jobQueue: createJobQueue({
       pool: app.pools.main,
       log,

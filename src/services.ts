@@ -33,6 +33,8 @@ import { createTenantStore } from './features/tenants/store.ts'
 import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
 import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
 import { createTokenService } from './features/tokens/service.ts'
+import { createInboxStore } from './features/zoom-events/inbox-store.ts'
+import { createZoomEventService } from './features/zoom-events/service.ts'
 import { createFoundation } from './foundation.ts'
 import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
@@ -139,6 +141,24 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
   }
 }
 
+/** What Zoom tells, and what follows. */
+function createZoomEvents(
+  app: FastifyInstance,
+  { box, endings, installation }: Foundation,
+  { zoomApps, metrics, now }: Pick<OperatorServices, 'zoomApps'> & Pick<ServiceOptions, 'metrics' | 'now'>,
+) {
+  return createZoomEventService({
+    store: createInboxStore(app.sql),
+    zoomApps,
+    endings,
+    box,
+    isForeignDatabase: installation.isForeign,
+    log: app.log,
+    now,
+    count: metrics.countZoomEvent,
+  })
+}
+
 /** Who is told of what, and the way there. */
 function createNotificationServices(
   app: FastifyInstance,
@@ -214,6 +234,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
       metrics,
       now,
     }),
+    zoomEvents: createZoomEvents(app, foundation, { ...operator, metrics, now }),
     meetings,
     passes,
     ledger,

@@ -4,6 +4,7 @@ import type { SecretBox } from '../secrets/box.ts'
 import { createAppPauses } from './app-pauses.ts'
 import { createBreakers } from './breakers.ts'
 import { createGrantCipher } from './cipher.ts'
+import { createEndings } from './endings.ts'
 import { createKeepAlive } from './keep-alive.ts'
 import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
@@ -60,5 +61,6 @@ export function createGrants(options: GrantsOptions) {
   const vault = createGrantVault({ ...parts, refresher, destroyKeys: box.destroy })
   const keepAlive = createKeepAlive({ ...options, refresher })
   const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
-  return { vault, lineage, grantUpkeep, keepAlive }
+  const endings = createEndings({ sql, forget: vault.forgetMemory })
+  return { vault, lineage, grantUpkeep, keepAlive, endings }
 }

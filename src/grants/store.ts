@@ -1,4 +1,5 @@
 import type { Sql, Statement } from '../lib/sql.ts'
+import { RECOGNISE } from './endings.ts'
 import type { GrantCounts } from './metrics.ts'
 import * as statements from './statements.ts'
 
@@ -136,6 +137,7 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
     block: (grantId: string, reason: 'admin_disabled' | 'user_deactivated') =>
       sql.rows(statements.BLOCK, [grantId, reason]).then(() => undefined),
     async admitGrant(id: string, appId: string, userId: string, accountId: string | null, scopes: string[]) {
+      await reserve.rows(RECOGNISE, [appId, userId])
       const values = [id, appId, userId, accountId, scopes]
       const [row] = await reserve.rows<{ id: string }>(statements.ADMIT_GRANT, values)
       if (!row) throw new Error('the upsert of a grant gave no row')

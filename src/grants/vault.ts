@@ -92,7 +92,9 @@ const nullIfSealed = (error: unknown): null => {
 }
 
 /** Makes the vault. `drain` waits for refreshes and writes under way: call it last on shutdown. */
-export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promise<void> } {
+export function createGrantVault(
+  deps: VaultDeps,
+): GrantVault & { drain(): Promise<void>; forgetMemory(grantId: string): void } {
   const { store, cipher, oauth, credentialsOf, isForeign, watermarks, life, log, monotonicNow, destroyKeys } = deps
   const { refresher } = deps
   const memory = createTokenMemory(deps)
@@ -261,6 +263,10 @@ export function createGrantVault(deps: VaultDeps): GrantVault & { drain(): Promi
     releaseIfUnlinked,
     async forget(of) {
       for (const grantId of await store.forget(of)) await destroyKeys(grantId)
+    },
+    forgetMemory(grantId) {
+      memory.forget(grantId)
+      watermarks.drop(grantId)
     },
     async drain() {
       await refresher.drain()

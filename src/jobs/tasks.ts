@@ -8,7 +8,8 @@ const MINUTE_MS = 60 * SECOND_MS
 
 /** What every replica does by the clock, and how often. */
 export function jobRounds(services: Services, config: Config): Round[] {
-  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep, keepAlive, jobQueue, dispatch } = services
+  const { passes, ledger, connectSessions, idempotencyKeys, grantUpkeep, keepAlive, jobQueue, dispatch, zoomEvents } =
+    services
   // twice the tolerance and a minute: a signature can be valid that long, early and late
   const seenSeconds = 2 * config.SIGNATURE_TOLERANCE_SECONDS + 60
   const queues = jobQueues(services)
@@ -19,6 +20,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
       tasks: [
         // started here and not with the process: what waits for the database, or for its adoption, is tried again
         { name: 'job_queue', run: () => jobQueue.ensureStarted(queues) },
+        { name: 'zoom_events', run: () => zoomEvents.processAcrossTenants() },
         { name: 'outbox', run: (signal) => dispatch.dispatchAcrossTenants(signal) },
         { name: 'deliveries', run: (signal) => dispatch.enqueueAcrossTenants(signal) },
       ],
@@ -44,6 +46,8 @@ export function jobRounds(services: Services, config: Config): Round[] {
       everyMs: [5 * MINUTE_MS, 15 * MINUTE_MS],
       tasks: [
         { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
+        { name: 'zoom_webhook_silence', run: () => zoomEvents.findSilenceAcrossTenants() },
+        { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
         { name: 'webhook_events', run: () => dispatch.purgeAcrossTenants() },
         { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },
       ],

@@ -53,9 +53,9 @@ export function randomSecret(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** SHA-256 of the text's UTF-8 bytes: how secrets of 256 random bits are stored. Too fast for anything a person chose. */
-export function sha256(text: string): Buffer {
-  return hash('sha256', text, 'buffer')
+/** SHA-256 of bytes, or of a text's UTF-8: how secrets of 256 random bits are stored. Too fast for anything a person chose. */
+export function sha256(data: string | Buffer): Buffer {
+  return hash('sha256', data, 'buffer')
 }
 
 /** Compares in constant time. `timingSafeEqual` throws on unequal lengths; here they are simply not equal. */

@@ -51,6 +51,12 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     labelNames: ['outcome'] as const,
     registers,
   })
+  const zoomEvents = new Counter({
+    name: 'latchkey_zoom_events_total',
+    help: 'Authentic events of Zoom by name (other: one that nothing is done about) and what became of them.',
+    labelNames: ['event', 'outcome'] as const,
+    registers,
+  })
   return {
     registry,
     grants: createGrantMetrics(registry),
@@ -59,6 +65,7 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
       if (durationMs !== null) durations.observe({ kind }, durationMs / 1000)
     },
     countDelivery: (outcome: 'delivered' | 'retried' | 'failed'): void => deliveries.inc({ outcome }),
+    countZoomEvent: (event: string, outcome: string): void => zoomEvents.inc({ event, outcome }),
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
   }
 }

@@ -55,10 +55,12 @@ export const openapi = fp(
           { name: 'connect', description: 'Once per user: a connect session' },
           { name: 'passes', description: 'Once per bot: a pass' },
           { name: 'bots', description: 'What a bot calls; needs a Recall signature and a pass' },
+          { name: 'zoom-events', description: 'What Zoom calls; needs its signature' },
           { name: 'hosts' },
           { name: 'organizations' },
           { name: 'meetings' },
           { name: 'mints' },
+          { name: 'webhook-endpoints', description: 'Who is told of events, and what became of each' },
           { name: 'tenants', description: 'Operator' },
           { name: 'zoom-apps', description: 'Operator' },
           { name: 'recall-workspaces', description: 'Operator' },
@@ -67,7 +69,7 @@ export const openapi = fp(
       },
       transform: ({ schema, url, route, ...rest }) => {
         const caller = route.config?.caller
-        const isApi = caller !== undefined && !['anyone', 'bot', 'browser'].includes(caller)
+        const isApi = caller !== undefined && !['anyone', 'bot', 'zoom', 'browser'].includes(caller)
         // the scope that a tenant's key needs, or that the route takes the operator's key alone
         const secured = isApi ? { ...schema, security: [{ apiKey: [caller] }] } : schema
         return jsonSchemaTransform({ schema: secured, url, route, ...rest } as Parameters<

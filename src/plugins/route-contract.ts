@@ -6,8 +6,8 @@ import type { Scope } from '../scopes.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call: the operator's key, a key of the tenant with this scope, a bot, a browser, or anyone. */
-    caller?: 'operator' | Scope | 'bot' | 'browser' | 'anyone'
+    /** Who may call: the operator's key, a key of the tenant with this scope, a bot, Zoom itself, a browser, or anyone. */
+    caller?: 'operator' | Scope | 'bot' | 'zoom' | 'browser' | 'anyone'
     kind?: 'join' | 'obf' | 'zak'
   }
 }

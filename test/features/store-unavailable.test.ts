@@ -3,12 +3,13 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenantWithKey } from '../helpers/management.ts'
 import { apiRoutes, pathWith } from '../helpers/routes.ts'
+import { deauthorization, WEBHOOK_SECRET, zoomSends } from '../helpers/zoom-events.ts'
 
 let t: TestApp
 let tenant: { id: string; key: string }
 
 beforeAll(async () => {
-  t = await startTestApp()
+  t = await startTestApp({ env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET } })
   tenant = await newTenantWithKey(t)
   const admin = new Client({ connectionString: inject('server').adminUrl })
   await admin.connect()
@@ -18,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => t.stop())
 
 const id = crypto.randomUUID()
-const VALUES = { id, key_id: id, workspace_id: id, meeting_id: '111111111' }
+const VALUES = { id, delivery_id: id, key_id: id, workspace_id: id, meeting_id: '111111111' }
 const BODIES: Record<string, unknown> = {
   'POST /v1/tenants': { name: 'x' },
   'POST /v1/tenants/{id}/api-keys': { name: 'x' },
@@ -28,6 +29,8 @@ const BODIES: Record<string, unknown> = {
   },
   'POST /v1/zoom-apps': { client_id: 'x', client_secret: 'x', kind: 'account' },
   'POST /v1/connect-sessions': { external_user_id: 'alice' },
+  'POST /v1/webhook-endpoints': { url: 'https://hooks.example.com' },
+  'POST /v1/operator/webhook-endpoints': { url: 'https://hooks.example.com' },
   'POST /v1/passes': { meeting: '111111111' },
   'POST /v1/meetings/batch': { meetings: [{ meeting_id: '111111111', external_user_id: 'alice' }] },
   'PUT /v1/meetings/{meeting_id}': { external_user_id: 'alice' },
@@ -50,4 +53,12 @@ test('without its database a key is not told from a wrong one, and an Idempotenc
   const listed = await t.api('GET', '/v1/hosts', { key: tenant.key })
   const posted = await t.api('POST', '/v1/tenants', { body: { name: 'x' }, headers: { 'idempotency-key': 'k' } })
   expect([listed.json().code, posted.json().code]).toEqual(['store_unavailable', 'store_unavailable'])
+})
+
+test('without its database an event of Zoom’s is 503 within Zoom’s 3 s, so that Zoom sends it again; a forged one is still 401', async () => {
+  const startMs = performance.now()
+  const answer = await zoomSends(t, deauthorization('user', 'account'))
+  expect([answer.statusCode, answer.json().code]).toEqual([503, 'store_unavailable'])
+  expect(performance.now() - startMs).toBeLessThan(3000)
+  expect((await zoomSends(t, deauthorization('user', 'account'), { secret: 'another' })).statusCode).toBe(401)
 })

@@ -22,7 +22,8 @@ export const listHostsQuery = z.object({
 export const hostResponse = z.object({
   id: z.uuid(),
   external_user_id: z.string(),
-  zoom_user_id: z.string(),
+  /** Null once the user has taken the app away and their data was erased. */
+  zoom_user_id: z.string().nullable(),
   zoom_account_id: z.string().nullable(),
   email: z.string().nullable(),
   display_name: z.string().nullable(),

@@ -53,7 +53,7 @@ export function createHostService({ store, cursors, vault, isForeignDatabase }: 
       const isRenewed = await store.renew(tenantId, known.id, grantId, consentEpoch)
       return isRenewed ? { hostId: known.id, replacedGrantId: null } : null
     }
-    const isOtherZoomUser = known.zoomUserId !== (await store.zoomUserOf(grantId))
+    const isOtherZoomUser = !(await store.isSameZoomUser(known.grantId, grantId))
     if (isOtherZoomUser && onOtherZoomUser === 'refuse')
       throw new AppError('other_zoom_user', 'Another Zoom user is connected under this external_user_id.')
     const outcome = await store.regrant(tenantId, known, { grantId, consentEpoch, isOtherZoomUser })

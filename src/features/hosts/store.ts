@@ -6,7 +6,8 @@ export interface Host {
   id: string
   externalUserId: string
   grantId: string
-  zoomUserId: string
+  /** Null once the user's data was erased. */
+  zoomUserId: string | null
   zoomAccountId: string | null
   email: string | null
   displayName: string | null
@@ -39,8 +40,8 @@ export interface HostStore {
   idsOf(tenantId: string, limit: number): Promise<string[]>
   /** False where the tenant knows the external user id or the grant already. */
   add(tenantId: string, host: NewHost): Promise<boolean>
-  /** The Zoom user behind a grant. */
-  zoomUserOf(grantId: string): Promise<string | null>
+  /** Whether one Zoom user is behind both grants, also where his data was erased since. */
+  isSameZoomUser(grantId: string, otherGrantId: string): Promise<boolean>
   /** A new consent for the same grant. */
   renew(tenantId: string, id: string, grantId: string, consentEpoch: number): Promise<boolean>
   /**
@@ -57,7 +58,8 @@ export interface HostStore {
 }
 
 const COLUMNS = Prisma.sql`
-  id, external_user_id AS "externalUserId", grant_id AS "grantId", zoom_user_id AS "zoomUserId",
+  id, external_user_id AS "externalUserId", grant_id AS "grantId",
+  CASE WHEN zoom_user_id NOT LIKE 'erased:%' THEN zoom_user_id END AS "zoomUserId",
   zoom_account_id AS "zoomAccountId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
   connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt"`
 
@@ -94,10 +96,11 @@ export function createHostStore(db: PrismaClient): HostStore {
       const { count } = await db.host.createMany({ data: [{ ...host, tenantId }], skipDuplicates: true })
       return count > 0
     },
-    async zoomUserOf(grantId) {
-      const [row] = await db.$queryRaw<{ zoomUserId: string }[]>`
-        SELECT zoom_user_id AS "zoomUserId" FROM grant_states WHERE grant_id = ${grantId}::uuid`
-      return row?.zoomUserId ?? null
+    async isSameZoomUser(grantId, otherGrantId) {
+      const [row] = await db.$queryRaw<{ isSame: boolean }[]>`
+        SELECT erased_zoom_user(a.zoom_app_id, a.zoom_user_id) = erased_zoom_user(a.zoom_app_id, b.zoom_user_id) AS "isSame"
+          FROM grant_states a, grant_states b WHERE a.grant_id = ${grantId}::uuid AND b.grant_id = ${otherGrantId}::uuid`
+      return row?.isSame ?? false
     },
     async renew(tenantId, id, grantId, consentEpoch) {
       // an older flow that ends later must not take a newer consent back

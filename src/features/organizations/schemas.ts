@@ -18,7 +18,7 @@ export const organizationResponse = z.object({
   id: z.uuid(),
   zoom_account_id: z.string(),
   external_user_id: z.string(),
-  zoom_user_id: z.string(),
+  zoom_user_id: z.string().nullable(),
   email: z.string().nullable(),
   display_name: z.string().nullable(),
   ...grantState,

@@ -9,7 +9,8 @@ export interface Organization {
   /** Who connected it last, by the tenant's own id. */
   externalUserId: string
   grantId: string
-  zoomUserId: string
+  /** Null once the user’s data was erased. */
+  zoomUserId: string | null
   email: string | null
   displayName: string | null
   status: 'connected' | 'reconnect_required' | 'blocked'
@@ -54,7 +55,7 @@ export interface OrganizationStore {
 
 const COLUMNS = Prisma.sql`
   id, organization_account_id AS "zoomAccountId", external_user_id AS "externalUserId", grant_id AS "grantId",
-  zoom_user_id AS "zoomUserId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
+  CASE WHEN zoom_user_id NOT LIKE 'erased:%' THEN zoom_user_id END AS "zoomUserId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
   connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt"`
 
 const conditions = (filter: OrganizationFilter, afterId: string | null): Prisma.Sql[] => [

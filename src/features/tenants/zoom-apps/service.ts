@@ -5,6 +5,7 @@ import type { SecretBox } from '../../../secrets/box.ts'
 import { createEnvironmentApp, type EnvironmentApp } from './environment-app.ts'
 import { openSecrets, rotate, sealSecrets } from './sealed-secrets.ts'
 import type { ZoomAppKind, ZoomAppRow, ZoomAppStore } from './store.ts'
+import { createWebhookApps } from './webhook-apps.ts'
 
 /** A Zoom app as it may be shown. */
 export interface ZoomApp {
@@ -139,6 +140,14 @@ export function createZoomAppService(deps: ZoomAppDeps) {
 
   return {
     ensureEnvironmentApp,
+    ...createWebhookApps({
+      store,
+      box,
+      now,
+      environment,
+      isEnvironmentApp,
+      sharedAppId: async () => (await sharedApp('user'))?.zoomAppId,
+    }),
     sharedApp,
     /** The app of this kind to connect with: the tenant's own, else the shared one, else null. */
     async forConnect(tenantId: string, kind: ZoomAppKind): Promise<ConnectableApp | null> {

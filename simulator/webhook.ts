@@ -1,0 +1,22 @@
+import { createHmac } from 'node:crypto'
+import { type CallResult, sendCall } from './call.ts'
+import { type WebhookInput, webhookInput } from './schemas.ts'
+import { parseInput } from './state.ts'
+
+/** Zoom's documented limit for an answer to an event is 3 s. */
+const DEFAULT_TIMEOUT_MS = 3000
+
+/** The two headers of an event: HMAC-SHA256 over `v0:{timestamp}:{body}`. @see https://developers.zoom.us/docs/api/webhooks/ */
+export function signZoomEvent(secret: string, timestamp: number, body: string): Record<string, string> {
+  const hex = createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')
+  return { 'x-zm-request-timestamp': String(timestamp), 'x-zm-signature': `v0=${hex}` }
+}
+
+/** Delivers one event as Zoom does, once; without `secret` an unsigned one. @throws ControlError */
+export async function deliverEvent(input: WebhookInput): Promise<CallResult> {
+  const { url, secret, event, timestamp, timeout_ms: timeoutMs } = parseInput(webhookInput, input, 'event')
+  const body = JSON.stringify(event)
+  const signature = secret === undefined ? {} : signZoomEvent(secret, timestamp ?? Math.floor(Date.now() / 1000), body)
+  const headers = { 'content-type': 'application/json', ...signature }
+  return await sendCall({ method: 'POST', url, headers }, timeoutMs ?? DEFAULT_TIMEOUT_MS, body)
+}

@@ -1,0 +1,183 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { AppError } from '../../errors.ts'
+import { sha256, uuidv7 } from '../../lib/ids.ts'
+import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
+import { type ParsedEvent, parseZoomEvent, type UserEvent } from '../../zoom/events.ts'
+import { encryptedToken, verifyZoomEvent } from '../../zoom/signature.ts'
+import type { ClaimedEvent, InboxStore } from './inbox-store.ts'
+
+/** The Zoom app that an event comes from, as far as events need it. */
+export interface EventApp {
+  id: string
+  clientId: string
+  kind: 'user' | 'account'
+  tenantId: string | null
+}
+
+interface Ending {
+  zoomAppId: string
+  zoomUserId: string
+  zoomAccountId: string | null
+  at: Date
+}
+
+export interface ZoomEventDeps {
+  store: InboxStore
+  zoomApps: {
+    /** `zoomAppId` null: the app of `/zoom/webhook`. Null where there is none, or it has no webhook secret. */
+    webhookSecretsOf: (zoomAppId: string | null) => Promise<string[] | null>
+    /** @throws not_found */
+    webhookAppOf: (zoomAppId: string | null) => Promise<EventApp>
+  }
+  endings: {
+    end: (ending: Ending, reason: 'deauthorized' | 'user_removed', ofAccount: boolean) => Promise<string>
+    setActive: (ending: Ending, isActive: boolean) => Promise<string>
+  }
+  box: Pick<SecretBox, 'seal' | 'open'>
+  isForeignDatabase: () => boolean
+  log: FastifyBaseLogger
+  now: () => number
+  count: (event: string, outcome: string) => void
+}
+
+export interface ReceivedEvent {
+  /** Of the path; null for the shared app. */
+  zoomAppId: string | null
+  rawHeaders: string[]
+  body: Buffer
+}
+
+export type EventAnswer = { plainToken: string; encryptedToken: string } | null
+
+export type ZoomEventService = ReturnType<typeof createZoomEventService>
+
+const AT_ONCE = 50
+const MOST_ATTEMPTS = 10
+const RETRY_SECONDS = 60
+const SILENCE_AGAIN_MS = 24 * 3600 * 1000
+
+const notFound = () => new AppError('not_found', 'No Zoom app receives events here.')
+const placeOf = (id: string, { tenantId }: Pick<EventApp, 'tenantId'>) => ({
+  ownerId: tenantId ?? OPERATOR_ID,
+  table: 'zoom_events',
+  column: 'payload_ct',
+  rowId: id,
+  generation: 0,
+})
+
+/** What Zoom tells us: verified, kept, acknowledged, and done afterwards. */
+export function createZoomEventService(deps: ZoomEventDeps) {
+  const { store, zoomApps, endings, box, isForeignDatabase, log, now, count } = deps
+  let working: Promise<void> | null = null
+  let isMoreWaiting = false
+  let toldSilenceAtMs = Number.NEGATIVE_INFINITY
+
+  async function apply(app: EventApp, { type, clientId, ...whose }: UserEvent): Promise<string> {
+    if (clientId !== null && clientId !== app.clientId) return 'other_app'
+    const { zoomUserId, zoomAccountId, at } = whose
+    const ending = { zoomAppId: app.id, zoomUserId, zoomAccountId, at }
+    if (type === 'app_deauthorized') return await endings.end(ending, 'deauthorized', app.kind === 'account')
+    if (type === 'user.deactivated') return await endings.setActive(ending, false)
+    if (type === 'user.activated') return await endings.setActive(ending, true)
+    return await endings.end(ending, 'user_removed', false)
+  }
+
+  async function process(claimed: ClaimedEvent): Promise<void> {
+    const app = await zoomApps.webhookAppOf(claimed.zoomAppId)
+    const body = await box.open(placeOf(claimed.id, app), claimed.payloadCt)
+    const parsed = parseZoomEvent(Buffer.from(body), claimed.receivedAt)
+    const outcome = parsed.kind === 'user' ? await apply(app, parsed.event) : 'ignored'
+    await store.done(claimed.id, outcome)
+    const name = parsed.kind === 'user' ? parsed.event.type : parsed.kind
+    count(name, outcome)
+    log.info({ zoom_app_id: app.id, event: name, outcome }, 'an event of Zoom’s was processed')
+  }
+
+  async function processSafely(claimed: ClaimedEvent): Promise<void> {
+    try {
+      await process(claimed)
+    } catch (error) {
+      const fields = { err: error, zoom_app_id: claimed.zoomAppId, attempts: claimed.attempts }
+      if (claimed.attempts < MOST_ATTEMPTS) {
+        log.warn(fields, 'an event of Zoom’s was not processed; later again')
+        return await store.later(claimed.id, RETRY_SECONDS).catch(() => {})
+      }
+      log.error(fields, 'an event of Zoom’s cannot be processed and is given up')
+      await store.done(claimed.id, 'failed').catch(() => {})
+    }
+  }
+
+  async function processAll(): Promise<void> {
+    do {
+      isMoreWaiting = false
+      const claimed = await store.claim(AT_ONCE)
+      // of one user one after the other, in the order in which they came: they are few
+      for (const event of claimed) await processSafely(event)
+      isMoreWaiting ||= claimed.length === AT_ONCE
+    } while (isMoreWaiting)
+  }
+
+  /** Does what waits in the inbox; one run at a time, and once more for what came in meanwhile. @throws store_unavailable */
+  async function processAcrossTenants(): Promise<void> {
+    if (isForeignDatabase()) return
+    isMoreWaiting = true
+    working ??= processAll().finally(() => {
+      working = null
+    })
+    await working
+  }
+
+  /** An event of Zoom's is authentic, or this throws. @throws unauthenticated by `refuse`, not_found */
+  async function authenticate({ zoomAppId, rawHeaders, body }: ReceivedEvent, refuse: (reason: string) => Error) {
+    const secrets = await zoomApps.webhookSecretsOf(zoomAppId)
+    if (!secrets || secrets.length === 0) throw notFound()
+    const verdict = verifyZoomEvent({ rawHeaders, body, secrets, nowMs: now() })
+    if (!verdict.ok) throw refuse(verdict.reason)
+    return verdict.secret
+  }
+
+  function validate(secret: string, plainToken: string, zoomAppId: string | null): EventAnswer {
+    zoomApps
+      .webhookAppOf(zoomAppId)
+      .then(({ id }) => store.noteValidation(id))
+      .catch((error: unknown) => log.warn({ err: error }, 'a validation of the webhook endpoint was not noted'))
+    return { plainToken, encryptedToken: encryptedToken(secret, plainToken) }
+  }
+
+  async function keep(received: ReceivedEvent, parsed: ParsedEvent): Promise<void> {
+    const app = await zoomApps.webhookAppOf(received.zoomAppId)
+    const id = uuidv7()
+    const payloadCt = await box.seal(placeOf(id, app), received.body.toString('utf8'))
+    const kept = await store.keep({ id, zoomAppId: app.id, bodyHash: sha256(received.body), payloadCt })
+    if (kept === 'full')
+      throw new AppError('busy', 'Too many events are waiting; send it again.', { retryAfterSeconds: 60 })
+    if (kept === 'known') return count(parsed.kind, 'duplicate')
+    processAcrossTenants().catch((error: unknown) =>
+      log.warn({ err: error }, 'events of Zoom’s wait for the next round'),
+    )
+  }
+
+  return {
+    /**
+     * Takes an event. Null: kept, or nothing that this version acts on. `refuse` counts a failed authentication.
+     * @throws not_found, busy, store_unavailable: whatever is ours to mend is a 5xx, which Zoom repeats
+     */
+    async receive(received: ReceivedEvent, refuse: (reason: string) => Error): Promise<EventAnswer> {
+      const secret = await authenticate(received, refuse)
+      const parsed = parseZoomEvent(received.body, new Date(now()))
+      if (parsed.kind === 'url_validation') return validate(secret, parsed.plainToken, received.zoomAppId)
+      if (parsed.kind === 'user') await keep(received, parsed)
+      else count(parsed.kind, 'ignored')
+      return null
+    },
+    processAcrossTenants,
+    purgeAcrossTenants: () => store.purge(),
+    /** Zoom validates every endpoint every 72 hours: where it has stopped, events have too. @throws store_unavailable */
+    async findSilenceAcrossTenants(): Promise<void> {
+      const silent = await store.silentApps()
+      if (silent.length === 0 || now() - toldSilenceAtMs < SILENCE_AGAIN_MS) return
+      toldSilenceAtMs = now()
+      log.error({ zoom_app_ids: silent }, 'Zoom has not validated the webhook endpoint for four days')
+    },
+  }
+}
