@@ -31,5 +31,3 @@ export function createAuditLog(sql: Sql) {
     },
   }
 }
-
-export type AuditLog = ReturnType<typeof createAuditLog>

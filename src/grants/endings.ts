@@ -93,8 +93,6 @@ export interface EndingsDeps {
   forget: (grantId: string) => void
 }
 
-export type Endings = ReturnType<typeof createEndings>
-
 /** What Zoom tells of users: who took the app away, who is gone, who is locked out. Every function throws store_unavailable. */
 export function createEndings({ sql, forget }: EndingsDeps) {
   async function outcomeOf({ zoomAppId, zoomUserId, zoomAccountId }: Ending, ids: string[]): Promise<EndingOutcome> {

@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { sha256, uuidv7 } from '../../lib/ids.ts'
 import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
@@ -35,7 +34,7 @@ export interface ZoomEventDeps {
   }
   box: Pick<SecretBox, 'seal' | 'open'>
   isForeignDatabase: () => boolean
-  log: FastifyBaseLogger
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
   now: () => number
   count: (event: string, outcome: string) => void
 }
