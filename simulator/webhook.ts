@@ -7,7 +7,7 @@ import { parseInput } from './state.ts'
 const DEFAULT_TIMEOUT_MS = 3000
 
 /** The two headers of an event: HMAC-SHA256 over `v0:{timestamp}:{body}`. @see https://developers.zoom.us/docs/api/webhooks/ */
-export function signZoomEvent(secret: string, timestamp: number, body: string): Record<string, string> {
+function signZoomEvent(secret: string, timestamp: number, body: string): Record<string, string> {
   const hex = createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')
   return { 'x-zm-request-timestamp': String(timestamp), 'x-zm-signature': `v0=${hex}` }
 }

@@ -47,3 +47,8 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE O
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO latchkey_app, latchkey_mint;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO latchkey_app, latchkey_mint;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO latchkey_app, latchkey_mint;
+-- The job queue's own schema, where it is there already; else the migration that makes it gives these rights.
+SELECT format('GRANT %s TO latchkey_app, latchkey_mint', what)
+FROM unnest(ARRAY['USAGE ON SCHEMA pgboss', 'SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgboss']) AS what
+WHERE EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgboss')
+\gexec

@@ -39,7 +39,9 @@ const endingOf = (label: string, who: string) =>
   statement(
     label,
     `WITH gone AS (
-       SELECT g.id, g.email FROM grants g WHERE ${who} AND g.connected_at <= $4 FOR UPDATE),
+       SELECT g.id, g.email FROM grants g JOIN grant_tokens t ON t.grant_id = g.id
+        WHERE ${who} AND g.connected_at <= $4
+          FOR UPDATE OF t), -- the tokens first, as every statement that stores a pair does
      linked AS (
        SELECT h.tenant_id, h.external_user_id, gone.email FROM hosts h JOIN gone ON gone.id = h.grant_id
        UNION ALL
@@ -54,7 +56,7 @@ const endingOf = (label: string, who: string) =>
      person AS (
        UPDATE grants g SET email = NULL, display_name = NULL, zoom_account_id = NULL, blocked_reason = NULL,
               zoom_user_id = erased_zoom_user(g.zoom_app_id, g.zoom_user_id)
-         FROM gone WHERE g.id = gone.id),
+         FROM gone WHERE g.id = gone.id AND g.connected_at <= $4),
      links AS (
        DELETE FROM connect_sessions s USING linked l
         WHERE s.tenant_id = l.tenant_id AND s.created_at <= $4

@@ -58,6 +58,7 @@ function throughPool(pool: Pool): Db {
 export function createJobQueue({ pool, log, isForeign, now }: JobQueueDeps): JobQueue {
   let boss: PgBoss | null = null
   let starting: Promise<void> | null = null
+  let stopping: Promise<void> | null = null
   const workIds = new Map<string, string[]>()
   let complainedAtMs = Number.NEGATIVE_INFINITY
 
@@ -113,9 +114,16 @@ export function createJobQueue({ pool, log, isForeign, now }: JobQueueDeps): Job
     log.info({ queues: definitions.map(({ name }) => name) }, 'the job queue works')
   }
 
+  async function stop(graceMs: number): Promise<void> {
+    await starting?.catch(() => {})
+    const ending = boss
+    boss = null
+    await ending?.stop({ graceful: true, timeout: graceMs, close: false })
+  }
+
   return {
     async ensureStarted(definitions) {
-      if (boss) return
+      if (boss || stopping) return
       starting ??= start(definitions).finally(() => {
         starting = null
       })
@@ -129,11 +137,9 @@ export function createJobQueue({ pool, log, isForeign, now }: JobQueueDeps): Job
     wake(name) {
       for (const workId of workIds.get(name) ?? []) boss?.notifyWorker(workId)
     },
-    async stop(graceMs) {
-      await starting?.catch(() => {})
-      const stopping = boss
-      boss = null
-      await stopping?.stop({ graceful: true, timeout: graceMs, close: false })
+    stop(graceMs) {
+      stopping ??= stop(graceMs)
+      return stopping
     },
   }
 }

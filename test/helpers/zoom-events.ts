@@ -6,7 +6,7 @@ import { CLIENT_ID } from './connect.ts'
 export const WEBHOOK_SECRET = 'zoom-webhook-secret-token'
 
 /** As Zoom signs, by its documentation and not by our code. */
-export function signatureOf(
+function signatureOf(
   body: string | Buffer,
   { secret = WEBHOOK_SECRET, timestamp = Math.floor(Date.now() / 1000) } = {},
 ) {
