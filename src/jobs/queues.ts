@@ -34,7 +34,7 @@ export function jobQueues({ keepAlive, deliveries, jobQueue }: Services): QueueD
   }
   const deliver: QueueDefinition<{ deliveryId: string }> = {
     name: DELIVERY_QUEUE,
-    policy: 'standard', // a second job for one attempt finds it begun
+    policy: 'short', // one job per delivery waits; a second one for an attempt under way finds it begun
     // of a process that died in the middle; a receiver's failures have times of their own (RETRY_SECONDS)
     options: { retryLimit: 5, retryDelay: 35, expireInSeconds: 60, deleteAfterSeconds: HOUR_SECONDS },
     workers: 16,

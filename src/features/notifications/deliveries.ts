@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { jitter } from '../../lib/deadline.ts'
+import { SealError } from '../../lib/sealing.ts'
 import type { SendOutcome, SendRequest } from '../../receivers/sender.ts'
 import type { SecretBox } from '../../secrets/box.ts'
 import type { AttemptResult, BegunAttempt, Delivery, DeliveryStore } from './delivery-store.ts'
@@ -77,6 +78,19 @@ export function createDeliveryService(deps: DeliveryDeps) {
     count('retried')
   }
 
+  /** What is to be sent and where, or why that will never be known. @throws store_unavailable */
+  async function prepare({ endpointId, eventId, tenantId, payloadCt }: BegunAttempt) {
+    try {
+      const endpoint = await endpoints.secretsOf(endpointId)
+      if (!endpoint?.isEnabled) return 'endpoint_disabled'
+      const { url, secrets } = endpoint
+      return { url, secrets, body: await box.open(payloadPlace(eventId, tenantId), payloadCt) }
+    } catch (error) {
+      if (error instanceof SealError) return 'unreadable' // its data key is gone: no later attempt would open it
+      throw error
+    }
+  }
+
   const listScope = (endpointId: string, status: string | undefined) => ({
     tenantId: endpointId,
     list: 'webhook-deliveries',
@@ -84,16 +98,14 @@ export function createDeliveryService(deps: DeliveryDeps) {
   })
 
   return {
-    /** One attempt, if it is due and nobody else is at it. @throws store_unavailable, SealError; the queue calls again */
+    /** One attempt, if it is due and nobody else is at it. @throws store_unavailable; the queue calls again */
     async attempt(deliveryId: string): Promise<void> {
       const attempt = await store.begin(deliveryId)
       if (!attempt) return
-      const endpoint = await endpoints.secretsOf(attempt.endpointId)
-      if (!endpoint?.isEnabled) return await giveUp(attempt, { statusCode: null, error: 'endpoint_disabled' })
-      const body = await box.open(payloadPlace(attempt.eventId, attempt.tenantId), attempt.payloadCt)
-      const { url, secrets } = endpoint
+      const ready = await prepare(attempt)
+      if (typeof ready === 'string') return await giveUp(attempt, { statusCode: null, error: ready })
       const timestampSeconds = Math.floor(now() / 1000)
-      await settle(attempt, await send({ url, secrets, id: attempt.eventId, timestampSeconds, body }))
+      await settle(attempt, await send({ ...ready, id: attempt.eventId, timestampSeconds }))
     },
     /** `owner`: the tenant, or null for the operator's own endpoints. @throws not_found, invalid_request */
     async list(

@@ -12,7 +12,11 @@ export interface DispatchDeps {
   queue: {
     isStarted: () => boolean
     /** Files jobs in the transaction behind `db`. */
-    insert: (name: string, jobs: { data: object; group: { id: string } }[], db: Db) => Promise<void>
+    insert: (
+      name: string,
+      jobs: { singletonKey: string; data: object; group: { id: string } }[],
+      db: Db,
+    ) => Promise<void>
     wake: (name: string) => void
   }
 }
@@ -50,7 +54,7 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
   const file = (due: DueDelivery[], db: Db) =>
     queue.insert(
       DELIVERY_QUEUE,
-      due.map(({ id, endpointId }) => ({ data: { deliveryId: id }, group: { id: endpointId } })),
+      due.map(({ id, endpointId }) => ({ singletonKey: id, data: { deliveryId: id }, group: { id: endpointId } })),
       db,
     )
 
