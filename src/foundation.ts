@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
+import { createAuditLog } from './audit/audit-log.ts'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
 import { createDoctor } from './grants/doctor.ts'
@@ -10,6 +11,8 @@ import { uuidv7 } from './lib/ids.ts'
 import { createLocalKeyring } from './lib/sealing.ts'
 import type { Metrics } from './plugins/metrics.ts'
 import { createSecretBox } from './secrets/box.ts'
+import { createKeyRotation } from './secrets/key-rotation.ts'
+import { createKeyStatus } from './secrets/key-status.ts'
 import { createInstallation } from './startup.ts'
 import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMint } from './zoom/mint.ts'
@@ -68,6 +71,9 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
       await lineage.check()
     },
     doctor: createDoctor(sql),
+    audit: createAuditLog(sql),
+    keyStatus: createKeyStatus({ sql, keyring }),
+    keyRotation: createKeyRotation({ sql, keyring }),
     vault,
     grantUpkeep,
     keepAlive,

@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { KeyProvider } from './lib/sealing.ts'
 import { type Sql, statement } from './lib/sql.ts'
+import { isSwapped, type KeyCheck, makeKeyCheck } from './secrets/key-checks.ts'
 
 /** Why the service will not start although its environment is well-formed. Names what to do, holds no value. */
 export class StartError extends Error {
@@ -27,26 +27,20 @@ const KEEP_CHECK = statement(
 
 interface State {
   installationId: string | null
-  checks: { kid: string; sealed: string }[]
+  checks: KeyCheck[]
   usedKids: string[]
 }
 
-// binds the check value to its purpose: it opens as nothing else
-const CHECK_AAD = Buffer.from('latchkey/encryption-key-check')
-
-async function checkKeys(keyring: KeyProvider, { checks, usedKids }: State): Promise<void> {
+async function compareKeys(keyring: KeyProvider, { checks, usedKids }: State): Promise<void> {
   const known = new Set(keyring.kids())
   const missing = usedKids.filter((kid) => !known.has(kid))
   if (missing.length > 0)
     throw new StartError(
       `ENCRYPTION_KEYS lacks ${missing.join(', ')}, which data keys in this database are wrapped under`,
     )
-  for (const { kid, sealed } of checks) {
-    if (!known.has(kid)) continue
-    await keyring.unwrap(kid, Buffer.from(sealed, 'base64'), CHECK_AAD).catch(() => {
-      throw new StartError(`ENCRYPTION_KEYS: the key ${kid} is not the one this database was written with`)
-    })
-  }
+  for (const check of checks)
+    if (await isSwapped(keyring, check))
+      throw new StartError(`ENCRYPTION_KEYS: the key ${check.kid} is not the one this database was written with`)
 }
 
 /** Whose database this is, and whether our keys are the ones it was written with. */
@@ -60,17 +54,31 @@ export function createInstallation({
   installationId: string
 }) {
   let isForeign = false
+  async function readState(): Promise<State> {
+    const [state] = await sql.rows<State>(STATE, [])
+    if (!state) throw new StartError('the database gave no answer to its first question')
+    return state
+  }
+  /**
+   * Compares our keys with those that the database was written with, and notes those that are new to it, the first and the
+   * others: a key that is mistyped in one place is then refused before anything is wrapped under it.
+   * @throws StartError naming a missing or swapped key; store_unavailable
+   */
+  async function checkKeys(): Promise<State> {
+    const state = await readState()
+    await compareKeys(keyring, state)
+    const fresh = keyring.kids().filter((kid) => !state.checks.some((check) => check.kid === kid))
+    if (fresh.length === 0) return state
+    for (const kid of fresh) await sql.rows(KEEP_CHECK, [kid, await makeKeyCheck(keyring, kid)])
+    const now = await readState() // somebody else may have noted another key under the same id just before us
+    await compareKeys(keyring, now)
+    return now
+  }
   return {
+    checkKeys,
     /** @throws StartError for a missing or swapped encryption key; store_unavailable */
     async check(): Promise<void> {
-      const [state] = await sql.rows<State>(STATE, [])
-      if (!state) throw new StartError('the database gave no answer to its first question')
-      await checkKeys(keyring, state)
-      const kid = keyring.currentKid
-      if (!state.checks.some((check) => check.kid === kid)) {
-        const { wrapped } = await keyring.wrap(randomBytes(32), CHECK_AAD)
-        await sql.rows(KEEP_CHECK, [kid, wrapped])
-      }
+      const state = await checkKeys()
       if (state.installationId === null) await sql.rows(CLAIM, [installationId])
       await this.refresh()
     },

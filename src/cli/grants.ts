@@ -1,24 +1,6 @@
-import { buildApp } from '../app.ts'
 import type { Diagnosis, Patient } from '../grants/doctor.ts'
-import { StartError } from '../startup.ts'
 import { readRefreshLog } from './refresh-log.ts'
-
-type Env = Record<string, string | undefined>
-type Say = (line: string) => void
-
-async function withServices<T>(
-  env: Env,
-  work: (built: Awaited<ReturnType<typeof buildApp>>) => Promise<T>,
-): Promise<T> {
-  const built = await buildApp({ env: { ...env, LOG_LEVEL: 'fatal' } })
-  try {
-    const { pending } = await built.readiness.migrations()
-    if (pending.length > 0) throw new StartError(`Migrations are pending: ${pending.join(', ')}. Run latchkey migrate.`)
-    return await work(built)
-  } finally {
-    await built.app.close()
-  }
-}
+import { type Env, type Say, withServices } from './with-services.ts'
 
 /** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws StartError for pending migrations, store_unavailable */
 export async function adopt(env: Env, say: Say): Promise<void> {

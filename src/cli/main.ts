@@ -6,6 +6,7 @@ import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
 import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
+import { keysForget, keysRotate, keysStatus, type StatusOptions } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { printOpenapi } from './openapi.ts'
 
@@ -20,6 +21,12 @@ async function run(work: (env: Record<string, string | undefined>) => Promise<vo
     await stop()
   }
 }
+
+/** The same for a command that finds out whether something holds: status 1 where it does not. */
+const judge = (work: (env: Record<string, string | undefined>) => Promise<boolean>) =>
+  run(async (env) => {
+    if (!(await work(env))) process.exitCode = 1
+  })
 
 const program = new Command('latchkey').description('Operates a Latchkey installation.').showHelpAfterError()
 program
@@ -46,6 +53,24 @@ grants
   .command('adopt')
   .description('take over a database that another installation first used: its tokens are spent from here from now on')
   .action(() => run((env) => adopt(env, say)))
+const keys = program.command('keys').description('look after ENCRYPTION_KEYS')
+keys
+  .command('status')
+  .description('say which keys the database needs and which may be removed; status 1 where one is missing or wrong')
+  .option('--verify', 'open every data key as well')
+  .option('--json', 'for programs')
+  .action((options: StatusOptions) => judge((env) => keysStatus(env, options, say)))
+keys
+  .command('rotate')
+  .description(
+    'wrap every data key under the first of ENCRYPTION_KEYS, beside running replicas; may be killed and repeated',
+  )
+  .action(() => judge((env) => keysRotate(env, say)))
+keys
+  .command('forget')
+  .description('forget a key id that was first set with a mistyped value and that nothing is wrapped under')
+  .argument('<kid>', 'the id before the colon')
+  .action((kid: string) => judge((env) => keysForget(env, kid, say)))
 
 try {
   await program.parseAsync()

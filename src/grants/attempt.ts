@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../errors.ts'
+import { SealError } from '../lib/sealing.ts'
 import { claimsOf, type RefreshOutcome as RefreshResult, type ZoomOAuth } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { appMisconfigured } from './app-breaker.ts'
@@ -233,10 +234,13 @@ export function createAttempt(deps: AttemptDeps) {
 
   /**
    * Opens a reserved connection and the data key before Zoom is asked: between its answer and the write that must not be lost
-   * there is then as little as can be. Its failure is not ours to judge: the write is repeated in any case.
+   * there is then as little as can be. A database that does not answer is not ours to judge: the write is repeated in any
+   * case. @throws SealError where no pair could be sealed: then none may be asked for
    */
   const prepareToStore = (grantId: string) =>
-    Promise.all([store.stored(grantId), cipher.prepare(grantId)]).catch(() => undefined)
+    Promise.all([store.stored(grantId), cipher.prepare(grantId)]).catch((error: unknown) => {
+      if (error instanceof SealError) throw error
+    })
 
   /** Gives the lease back where nothing was sent under it. */
   async function unused({ grantId, lease }: Attempt): Promise<null> {
@@ -250,11 +254,12 @@ export function createAttempt(deps: AttemptDeps) {
    */
   return async function run(attempt: Attempt): Promise<FreshToken | null> {
     const { grantId, lease, credentials, acquiredAtMs } = attempt
-    const refreshToken = await cipher.openRefreshToken(grantId, lease.gen, lease.refreshCt).catch(async (error) => {
+    const giveBack = async (error: unknown): Promise<never> => {
       await unused(attempt) // or the next attempt would take this one for sent
       throw error
-    })
-    await prepareToStore(grantId)
+    }
+    const refreshToken = await cipher.openRefreshToken(grantId, lease.gen, lease.refreshCt).catch(giveBack)
+    await prepareToStore(grantId).catch(giveBack)
     for (const isLast of [false, true]) {
       // a process that slept since it asked for the lease may no longer hold it: then nothing is sent
       if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) return await unused(attempt)

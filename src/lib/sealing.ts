@@ -5,7 +5,8 @@ import { isUuid, uuidv7 } from './ids.ts'
 export interface KeyProvider {
   readonly currentKid: string
   kids(): string[]
-  wrap(dataKey: Buffer, aad: Buffer): Promise<{ kid: string; wrapped: Buffer }>
+  /** Under the current key, or under another one of the ring. */
+  wrap(dataKey: Buffer, aad: Buffer, kid?: string): Promise<{ kid: string; wrapped: Buffer }>
   unwrap(kid: string, wrapped: Buffer, aad: Buffer): Promise<Buffer>
 }
 
@@ -94,18 +95,15 @@ export function createLocalKeyring(keys: { kid: string; key: Buffer }[]): LocalK
   if (ring.size !== keys.length) throw new Error('A keyring names each kid once')
   const wrappingKey = (kid: string): Buffer => {
     const key = ring.get(kid)
-    if (!key) throw new SealError('The key that wrapped this data key is not in the keyring')
+    if (!key) throw new SealError(`ENCRYPTION_KEYS lacks ${kid}`)
     return key
   }
   return {
     currentKid: first.kid,
     kids: () => [...ring.keys()],
     derive: (label) => keys.map(({ key }) => deriveKey(key, label)),
-    async wrap(dataKey, aad) {
-      return {
-        kid: first.kid,
-        wrapped: Buffer.concat([Buffer.of(VERSION), encrypt(wrappingKey(first.kid), aad, dataKey)]),
-      }
+    async wrap(dataKey, aad, kid = first.kid) {
+      return { kid, wrapped: Buffer.concat([Buffer.of(VERSION), encrypt(wrappingKey(kid), aad, dataKey)]) }
     },
     async unwrap(kid, wrapped, aad) {
       if (wrapped[0] !== VERSION) throw new SealError('The wrapped key has a version that this release does not know')
@@ -151,6 +149,13 @@ export async function unwrapDataKey(provider: KeyProvider, stored: WrappedDataKe
   const key = await provider.unwrap(stored.kid, stored.wrapped, wrappingOf(stored.id, stored.ownerId))
   if (key.length !== KEY_BYTES) throw unopenable()
   return { id: stored.id, key }
+}
+
+/** The same data key, wrapped under the current key of the ring. @throws SealError as `unwrapDataKey` */
+export async function rewrapDataKey(provider: KeyProvider, stored: WrappedDataKey): Promise<WrappedDataKey> {
+  const { id, ownerId } = stored
+  const { key } = await unwrapDataKey(provider, stored)
+  return { id, ownerId, ...(await provider.wrap(key, wrappingOf(id, ownerId))) }
 }
 
 function wrappingOf(dataKeyId: string, ownerId: string): Buffer {

@@ -44,6 +44,10 @@ export function createSecretBox({ sql, keyring }: { sql: Sql; keyring: KeyProvid
   const byId = createLru<string, DataKey & { ownerId: string }>(CACHED_KEYS)
 
   async function keep(stored: WrappedDataKey): Promise<DataKey> {
+    // one that is known is not unwrapped again: what opened a refresh token must be there to seal the pair it is spent for,
+    // though the row may have been wrapped under a key since that this process was not given
+    const known = byId.get(stored.id)
+    if (known?.ownerId === stored.ownerId) return known
     const key = await unwrapDataKey(keyring, stored)
     byId.set(stored.id, { ...key, ownerId: stored.ownerId })
     return key
