@@ -7,6 +7,7 @@ import { config, parseConfig } from './config.ts'
 import { connectPageRoutes } from './features/connect/page-routes.ts'
 import { connectSessionRoutes } from './features/connect/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
+import { releaseRoutes } from './features/hosts/release-routes.ts'
 import { hostRoutes } from './features/hosts/routes.ts'
 import { meetingRoutes } from './features/meetings/routes.ts'
 import { mintRoutes } from './features/mints/routes.ts'
@@ -93,6 +94,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(idempotency, { box })
       await scope.register(connectSessionRoutes, services)
       await scope.register(hostRoutes, services)
+      await scope.register(releaseRoutes, services)
       await scope.register(organizationRoutes, services)
       await scope.register(meetingRoutes, services)
       await scope.register(passRoutes, services)

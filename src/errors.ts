@@ -12,6 +12,7 @@ export const CATALOGUE = {
   conflict: { status: 409, retryable: false, title: 'Conflict' },
   app_not_configured: { status: 409, retryable: false, title: 'No Zoom app is configured' },
   zoom_app_exists: { status: 409, retryable: false, title: 'This Zoom app is already known' },
+  grant_shared: { status: 409, retryable: false, title: 'Others use this grant' },
   payload_too_large: { status: 413, retryable: false, title: 'Payload too large' },
   unsupported_media_type: { status: 415, retryable: false, title: 'Unsupported media type' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests' },

@@ -46,7 +46,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage, grantUpkeep, keepAlive, endings } = createGrants({
+  const { vault, lineage, grantUpkeep, keepAlive, endings, handOver } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -75,6 +75,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     keyStatus: createKeyStatus({ sql, keyring }),
     keyRotation: createKeyRotation({ sql, keyring }),
     vault,
+    handOver,
     grantUpkeep,
     keepAlive,
     endings,

@@ -5,6 +5,8 @@ import { createAppPauses } from './app-pauses.ts'
 import { createBreakers } from './breakers.ts'
 import { createGrantCipher } from './cipher.ts'
 import { createEndings } from './endings.ts'
+import { createHandOver } from './hand-over.ts'
+import { createHandOverStore } from './hand-over-store.ts'
 import { createKeepAlive } from './keep-alive.ts'
 import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
@@ -62,5 +64,7 @@ export function createGrants(options: GrantsOptions) {
   const keepAlive = createKeepAlive({ ...options, refresher })
   const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
   const endings = createEndings({ sql, forget: vault.forgetMemory })
-  return { vault, lineage, grantUpkeep, keepAlive, endings }
+  const handOverStore = createHandOverStore(sql)
+  const handOver = createHandOver({ ...parts, handOverStore, refresher, forgetMemory: vault.forgetMemory })
+  return { vault, lineage, grantUpkeep, keepAlive, endings, handOver }
 }

@@ -73,7 +73,7 @@ export interface HistoryPosition {
 }
 
 /** Beside `disconnected`: let go without being revoked, so a rotation that comes late is not revoked either. */
-const KEPT_AT_ZOOM = 'kept_at_zoom'
+export const KEPT_AT_ZOOM = 'kept_at_zoom'
 
 export type GrantStore = ReturnType<typeof createGrantStore>
 

@@ -227,6 +227,11 @@ export function createGrantVault(
     return renewed ?? (await refresher.remains(grantId)) // of a grant that is blocked, or whose rotation was lost
   }
 
+  const forgetMemory = (grantId: string): void => {
+    memory.forget(grantId)
+    watermarks.drop(grantId)
+  }
+
   const releaseIfUnlinked: GrantVault['releaseIfUnlinked'] = async (grantId, { revoke, quietSeconds = 0 }) => {
     for (;;) {
       if (await store.isLinked(grantId, quietSeconds)) return 'kept'
@@ -235,8 +240,7 @@ export function createGrantVault(
       if (!row || row.status === 'disconnected') return 'erased'
       // linked or renewed meanwhile: look again
       if (!(await store.disconnect(grantId, row.gen, { revoke, quietSeconds }))) continue
-      memory.forget(grantId)
-      watermarks.drop(grantId)
+      forgetMemory(grantId)
       if (!revoke) return 'erased'
       const credentials = accessToken ? await credentialsOf(row.zoomAppId) : null
       const outcome = accessToken && credentials ? await oauth.revoke({ ...credentials, accessToken }) : null
@@ -264,10 +268,7 @@ export function createGrantVault(
     async forget(of) {
       for (const grantId of await store.forget(of)) await destroyKeys(grantId)
     },
-    forgetMemory(grantId) {
-      memory.forget(grantId)
-      watermarks.drop(grantId)
-    },
+    forgetMemory,
     async drain() {
       await refresher.drain()
       await deps.appPauses.settled()

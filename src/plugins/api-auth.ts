@@ -67,15 +67,14 @@ export const apiAuth = fp(
     app.decorateRequest('tenantId', '')
     app.addHook('onRequest', async (request, reply) => {
       reply.cacheControl('no-store') // keys and pass URLs are shown once, hosts have names and addresses
-      const needed = request.routeOptions.config.caller
+      const { caller: needed, forTenant } = request.routeOptions.config
       if (!needed) return // a refused method; it answers 405 by itself
       const caller = await identify(request)
       request.caller = caller
       if (needed === 'operator') {
         if (caller.kind !== 'operator') throw new AppError('forbidden', 'This route takes the operator key.')
-        return
-      }
-      if (caller.kind === 'tenant_key' && !caller.scopes.includes(needed))
+        if (!forTenant) return
+      } else if (caller.kind === 'tenant_key' && !caller.scopes.includes(needed))
         throw new AppError('forbidden', `This key lacks the scope ${needed}.`)
       request.tenantId = await actFor(caller, request, options)
     })

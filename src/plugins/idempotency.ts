@@ -12,7 +12,19 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The row that this request took by its Idempotency-Key; empty without one. */
     idempotencyRow: string
+    /**
+     * Seals a successful JSON answer before it is given, for a statement that keeps it in the commit it stands for; null
+     * without a key. `status` is the answer's.
+     */
+    sealAnswer: (status: number, body: object) => Promise<SealedAnswer | null>
   }
+}
+
+/** An answer for the row that this request took by its Idempotency-Key. */
+export interface SealedAnswer {
+  rowId: string
+  status: number
+  sealed: Buffer
 }
 
 interface KeptAnswer {
@@ -21,6 +33,7 @@ interface KeptAnswer {
 }
 
 const WAIT_MS = 5000 // within what clients wait for an answer
+const JSON_TYPE = 'application/json; charset=utf-8' // as Fastify sends it
 const KEY = /^[\x20-\x7e]{1,255}$/
 
 function keyOf({ raw }: FastifyRequest): string | null {
@@ -69,7 +82,14 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
       await sleep(jitter(50, 150))
     }
   }
+  const sealed = (request: FastifyRequest, kept: KeptAnswer) =>
+    box.seal(placeOf(scopeOf(request), request.idempotencyRow), JSON.stringify(kept))
   return {
+    async sealAnswer(request: FastifyRequest, status: number, body: object): Promise<SealedAnswer | null> {
+      const rowId = request.idempotencyRow
+      if (rowId === '') return null
+      return { rowId, status, sealed: await sealed(request, { contentType: JSON_TYPE, body: JSON.stringify(body) }) }
+    },
     /** Takes the key, or answers in place of the handler. */
     async begin(request: FastifyRequest, reply: FastifyReply): Promise<void> {
       const key = keyOf(request)
@@ -91,8 +111,7 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
       const isSuccess = reply.statusCode >= 200 && reply.statusCode < 300
       if (!isSuccess || (typeof payload !== 'string' && payload != null)) return await store.free(rowId)
       const kept: KeptAnswer = { contentType: String(reply.getHeader('content-type') ?? ''), body: payload ?? '' }
-      const sealed = await box.seal(placeOf(scopeOf(request), rowId), JSON.stringify(kept))
-      await store.keep(rowId, reply.statusCode, sealed)
+      await store.keep(rowId, reply.statusCode, await sealed(request, kept))
     },
   }
 }
@@ -103,8 +122,11 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
  */
 export const idempotency = fp(
   async (app, { box }: { box: SecretBox }) => {
-    const { begin, end } = createIdempotency(createIdempotencyStore(app.prisma), box)
+    const { begin, end, sealAnswer } = createIdempotency(createIdempotencyStore(app.prisma), box)
     app.decorateRequest('idempotencyRow', '')
+    app.decorateRequest('sealAnswer', function (status: number, body: object) {
+      return sealAnswer(this, status, body)
+    })
     app.addHook('preHandler', async (request, reply) => {
       if (request.method === 'POST' && request.routeOptions.config.caller) await begin(request, reply)
     })

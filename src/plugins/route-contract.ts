@@ -8,6 +8,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call: the operator's key, a key of the tenant with this scope, a bot, Zoom itself, a browser, or anyone. */
     caller?: 'operator' | Scope | 'bot' | 'zoom' | 'browser' | 'anyone'
+    /** A route of the operator's key that acts for the tenant of `Latchkey-Tenant`, as a tenant's routes do. */
+    forTenant?: true
     kind?: 'join' | 'obf' | 'zak'
   }
 }

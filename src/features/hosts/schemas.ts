@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { grantState, grantStatus } from '../../plugins/grant-state.ts'
-import { externalUserId, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
+import { externalUserId, isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
 
 export const hostParams = z.object({ id: objectId() })
 
@@ -31,3 +31,9 @@ export const hostResponse = z.object({
 })
 
 export const hostsResponse = pageOf(hostResponse)
+
+/** Nothing is to be said; an empty object is taken. */
+export const releaseBody = z.strictObject({}).nullish()
+
+/** The pair, given out once. */
+export const releaseResponse = z.object({ refresh_token: z.string(), access_token: z.string(), expires_at: isoTime() })
