@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import { createAuditLog } from './audit/audit-log.ts'
+import { createErasure } from './erasure/erasure.ts'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
 import { createDoctor } from './grants/doctor.ts'
@@ -72,6 +73,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     },
     doctor: createDoctor(sql),
     audit: createAuditLog(sql),
+    erasure: createErasure(sql),
     keyStatus: createKeyStatus({ sql, keyring }),
     keyRotation: createKeyRotation({ sql, keyring }),
     vault,

@@ -5,6 +5,7 @@ import { ConfigError } from '../config.ts'
 import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
+import { type EraseOptions, erase } from './erase.ts'
 import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
 import { keysForget, keysRotate, keysStatus, type StatusOptions } from './keys.ts'
 import { migrate } from './migrate.ts'
@@ -71,6 +72,16 @@ keys
   .description('forget a key id that was first set with a mistyped value and that nothing is wrapped under')
   .argument('<kid>', 'the id before the colon')
   .action((kid: string) => judge((env) => keysForget(env, kid, say)))
+program
+  .command('erase')
+  .description(
+    'erase now what the clean-up erases by the clock, or prove that nothing is left; status 1 where something is',
+  )
+  .option('--verify', 'only prove')
+  .option('--tenant <id>', 'with --verify: of this tenant, which was deleted, in particular')
+  .option('--host <id>', 'with --verify: of this host, which was deleted, in particular')
+  .option('--json', 'for programs')
+  .action((options: EraseOptions) => judge((env) => erase(env, options, say)))
 
 try {
   await program.parseAsync()

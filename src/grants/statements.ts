@@ -224,9 +224,11 @@ export const RECONNECT = statement(
    RETURNING ${STORED_PAIR}`,
 )
 
+/** Of a person whose grant was let go meanwhile nothing is noted. */
 export const NOTE_PROFILE = statement(
   'grant_note_profile',
-  `UPDATE grants SET email = $2, display_name = $3 WHERE id = $1`,
+  `UPDATE grants SET email = $2, display_name = $3 FROM grant_tokens t
+    WHERE id = $1 AND t.grant_id = id AND t.status <> 'disconnected'`,
 )
 
 /** Consented to within the last $2 seconds counts too: its link may be on its way. */

@@ -47,12 +47,13 @@ export function createTenantStore(db: PrismaClient): TenantStore {
     },
     async remove(id) {
       const scope = { where: { tenantId: id } }
-      const [, , , , removed] = await db.$transaction([
-        db.mint.deleteMany(scope), // the ledger has no foreign key to cascade by
-        db.idempotencyKey.deleteMany({ where: { scopeId: id } }),
-        db.dataKey.deleteMany({ where: { ownerId: id } }),
+      const [, removed] = await db.$transaction([
         db.zoomApp.deleteMany(scope),
         db.tenant.deleteMany({ where: { id } }),
+        // these have no foreign key to cascade by; they come after the passes, whose locks a mint under way holds
+        db.mint.deleteMany(scope),
+        db.idempotencyKey.deleteMany({ where: { scopeId: id } }),
+        db.dataKey.deleteMany({ where: { ownerId: id } }),
       ])
       return removed.count > 0
     },

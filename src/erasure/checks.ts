@@ -1,0 +1,136 @@
+import type { Statement } from '../lib/sql.ts'
+import { statement } from '../lib/sql.ts'
+import { OPERATOR_ID } from '../secrets/box.ts'
+
+/** One thing that must not be there: its statement gives how many there are and up to five of their ids. */
+export interface Check {
+  what: string
+  table: string
+  statement: Statement
+}
+
+// longer than any connect flow takes from its consent to its link, and than the clean-up of what has expired is late
+const LATE = `interval '15 minutes'`
+
+const counted = (label: string, from: string, id = 'id') =>
+  statement(
+    `erasure_${label}`,
+    `SELECT count(*)::int AS count, COALESCE((array_agg(${id}::text))[1:5], '{}') AS ids FROM (SELECT ${id} FROM ${from}) found`,
+  )
+
+const IS_LET_GO = `(t.status = 'disconnected' OR (g.connected_at < now() - ${LATE}
+    AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
+    AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)))`
+const GRANTS = 'grants g JOIN grant_tokens t ON t.grant_id = g.id'
+export const HAS_NO_OWNER = `d.owner_id <> '${OPERATOR_ID}'
+    AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.owner_id) AND NOT EXISTS (SELECT FROM grants g WHERE g.id = d.owner_id)`
+export const HAS_NO_TENANT = `k.scope_id <> '${OPERATOR_ID}' AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = k.scope_id)`
+
+/** What must hold of the whole database at any time. */
+export const CHECKS: Check[] = [
+  {
+    what: 'tokens of a grant that nobody links',
+    table: 'grant_tokens',
+    statement: counted(
+      'tokens',
+      `${GRANTS} WHERE (t.refresh_ct IS NOT NULL OR t.access_ct IS NOT NULL) AND ${IS_LET_GO}`,
+    ),
+  },
+  {
+    what: 'e-mail or name of a grant that nobody links',
+    table: 'grants',
+    statement: counted(
+      'person',
+      `${GRANTS} WHERE (g.email IS NOT NULL OR g.display_name IS NOT NULL) AND ${IS_LET_GO}`,
+    ),
+  },
+  {
+    what: 'data key whose grant or tenant is gone',
+    table: 'data_keys',
+    statement: counted('data_keys', `data_keys d WHERE ${HAS_NO_OWNER}`),
+  },
+  {
+    what: 'answer kept for a tenant that is gone',
+    table: 'idempotency_keys',
+    statement: counted('answers_ownerless', `idempotency_keys k WHERE ${HAS_NO_TENANT}`),
+  },
+  {
+    what: 'answer kept longer than 24 hours',
+    table: 'idempotency_keys',
+    statement: counted('answers', `idempotency_keys WHERE created_at < now() - interval '24 hours' - ${LATE}`),
+  },
+  {
+    what: 'connect session, with the address it expects, kept longer than a day after its end',
+    table: 'connect_sessions',
+    statement: counted('sessions', `connect_sessions WHERE expires_at < now() - interval '1 day' - ${LATE}`),
+  },
+  {
+    what: 'connect flow, with a browser’s address, kept after its end',
+    table: 'connect_flows',
+    statement: counted('flows', `connect_flows WHERE expires_at < now() - ${LATE}`),
+  },
+]
+
+/** What belongs to the owner of this id beside the tables that have a tenant_id: $1 is a tenant's. */
+export const OF_TENANT: Check[] = [
+  {
+    what: 'the tenant itself: delete it first',
+    table: 'tenants',
+    statement: counted('tenant', 'tenants WHERE id = $1'),
+  },
+  {
+    what: 'data key of the tenant',
+    table: 'data_keys',
+    statement: counted('tenant_keys', 'data_keys WHERE owner_id = $1'),
+  },
+  {
+    what: 'answer kept for the tenant',
+    table: 'idempotency_keys',
+    statement: counted('tenant_answers', 'idempotency_keys WHERE scope_id = $1'),
+  },
+]
+
+/** $1 is a host's. */
+export const OF_HOST: Check[] = [
+  { what: 'the host itself: delete it first', table: 'hosts', statement: counted('host', 'hosts WHERE id = $1') },
+]
+
+/**
+ * Tables with this column, by the catalogue, so that none can be forgotten. The audit trail names tenants and hosts that are gone
+ * on purpose, and the ledger hosts (their id only).
+ */
+export const tablesWith = (column: 'tenant_id' | 'host_id', except: string[]) =>
+  statement(
+    `erasure_tables_with_${column}`,
+    `SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+      WHERE a.attname = '${column}' AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype AND c.relkind IN ('r', 'p')
+        AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY (current_schemas(false)))
+        AND c.relname NOT IN (${except.map((name) => `'${name}'`).join(', ')}) ORDER BY c.relname`,
+  )
+
+const quoted = (table: string) => `"${table.replaceAll('"', '""')}"`
+
+/** Rows of one tenant or host in a table that the catalogue named. */
+export const rowsOf = (table: string, column: 'tenant_id' | 'host_id') =>
+  counted('rows_of', `${quoted(table)} WHERE ${column} = $1`, column)
+
+/** Tenants that rows of the table name and that are gone; by steps through the index, since the ledger is long. */
+export const goneTenants = (table: string) =>
+  statement(
+    'erasure_gone_tenants',
+    `WITH RECURSIVE named AS (
+       (SELECT tenant_id FROM ${quoted(table)} WHERE tenant_id IS NOT NULL ORDER BY tenant_id LIMIT 1)
+       UNION ALL
+       SELECT (SELECT r.tenant_id FROM ${quoted(table)} r WHERE r.tenant_id > n.tenant_id ORDER BY r.tenant_id LIMIT 1)
+         FROM named n WHERE n.tenant_id IS NOT NULL)
+     SELECT tenant_id AS id FROM named
+      WHERE tenant_id IS NOT NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = tenant_id)`,
+  )
+
+/** Deletes up to $2 rows of the tenant $1. */
+export const deleteRows = (table: string) =>
+  statement(
+    'erasure_delete_rows',
+    `DELETE FROM ${quoted(table)} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${quoted(table)} WHERE tenant_id = $1 LIMIT $2))
+     RETURNING 1`,
+  )

@@ -1,0 +1,133 @@
+import { type Sql, statement } from '../lib/sql.ts'
+import {
+  CHECKS,
+  type Check,
+  deleteRows,
+  goneTenants,
+  HAS_NO_OWNER,
+  HAS_NO_TENANT,
+  OF_HOST,
+  OF_TENANT,
+  rowsOf,
+  tablesWith,
+} from './checks.ts'
+
+/** Something that should be gone. Ids only, never what the rows hold. */
+export interface Finding {
+  what: string
+  table: string
+  count: number
+  /** Some of them. */
+  ids: string[]
+}
+
+/** Deleted, or never there: nothing of it may be left. */
+export interface ErasedIds {
+  tenantId?: string | undefined
+  hostId?: string | undefined
+}
+
+export interface Swept {
+  dataKeys: number
+  answers: number
+  persons: number
+  rowsOfGoneTenants: number
+}
+
+const TENANT_TABLES = tablesWith('tenant_id', ['audit_events'])
+const HOST_TABLES = tablesWith('host_id', ['audit_events', 'mints'])
+
+const SWEEP_KEYS = statement('erasure_sweep_keys', `DELETE FROM data_keys d WHERE ${HAS_NO_OWNER} RETURNING 1`)
+const SWEEP_ANSWERS = statement(
+  'erasure_sweep_answers',
+  `DELETE FROM idempotency_keys k WHERE ${HAS_NO_TENANT} RETURNING 1`,
+)
+/** What a connect flow wrote of the person after the grant was let go under it. */
+const SWEEP_PERSONS = statement(
+  'erasure_sweep_persons',
+  `UPDATE grants g SET email = NULL, display_name = NULL FROM grant_tokens t
+    WHERE t.grant_id = g.id AND t.status = 'disconnected' AND (g.email IS NOT NULL OR g.display_name IS NOT NULL)
+   RETURNING 1`,
+)
+
+const DELETED_AT_ONCE = 1000
+
+/** Proves that what was to go is gone, and clears what a crash or a race left of tenants and grants that are no more. */
+export function createErasure(sql: Sql) {
+  async function run({ what, table, statement }: Check, values: string[]): Promise<Finding[]> {
+    const [found] = await sql.rows<{ count: number; ids: string[] }>(statement, values)
+    return found && found.count > 0 ? [{ what, table, ...found }] : []
+  }
+  async function runAll(checks: Check[], values: string[] = []): Promise<Finding[]> {
+    const findings: Finding[] = []
+    for (const check of checks) findings.push(...(await run(check, values)))
+    return findings
+  }
+  const tables = async (of: typeof TENANT_TABLES) => (await sql.rows<{ name: string }>(of, [])).map(({ name }) => name)
+
+  async function rowsOfGoneTenants(): Promise<Finding[]> {
+    const findings: Finding[] = []
+    for (const table of await tables(TENANT_TABLES)) {
+      const gone = (await sql.rows<{ id: string }>(goneTenants(table), [])).map(({ id }) => id)
+      if (gone.length > 0)
+        findings.push({
+          what: 'tenants that are gone and still have rows here',
+          table,
+          count: gone.length,
+          ids: gone.slice(0, 5),
+        })
+    }
+    return findings
+  }
+  async function leftOf(column: 'tenant_id' | 'host_id', id: string): Promise<Finding[]> {
+    const what = `row of the ${column === 'tenant_id' ? 'tenant' : 'host'}`
+    const found = await tables(column === 'tenant_id' ? TENANT_TABLES : HOST_TABLES)
+    return await runAll(
+      found.map((table) => ({ what, table, statement: rowsOf(table, column) })),
+      [id],
+    )
+  }
+  async function deleteOf(table: string, tenantId: string): Promise<number> {
+    for (let total = 0; ; ) {
+      const { length } = await sql.rows(deleteRows(table), [tenantId, DELETED_AT_ONCE])
+      total += length
+      if (length < DELETED_AT_ONCE) return total
+    }
+  }
+  const changed = async (of: typeof SWEEP_KEYS) => (await sql.rows(of, [])).length
+
+  return {
+    /**
+     * Everything in the database that should be gone by now and is not; in particular of a tenant or host that was deleted.
+     * Reads only. @throws store_unavailable
+     */
+    async verifyAcrossTenants({ tenantId, hostId }: ErasedIds = {}): Promise<Finding[]> {
+      return [
+        ...(await runAll(CHECKS)),
+        ...(await rowsOfGoneTenants()),
+        ...(tenantId ? [...(await runAll(OF_TENANT, [tenantId])), ...(await leftOf('tenant_id', tenantId))] : []),
+        ...(hostId ? [...(await runAll(OF_HOST, [hostId])), ...(await leftOf('host_id', hostId))] : []),
+      ]
+    },
+    /**
+     * Deletes what no owner is left for: it was written while its tenant or grant went, or a crash came in between. An owner's id
+     * never comes again, so nothing that is alive can be met. @throws store_unavailable
+     */
+    async sweepAcrossTenants(signal?: AbortSignal): Promise<Swept> {
+      const swept: Swept = {
+        persons: await changed(SWEEP_PERSONS),
+        answers: await changed(SWEEP_ANSWERS),
+        dataKeys: await changed(SWEEP_KEYS),
+        rowsOfGoneTenants: 0,
+      }
+      for (const table of await tables(TENANT_TABLES))
+        for (const { id } of await sql.rows<{ id: string }>(goneTenants(table), [])) {
+          if (signal?.aborted) return swept
+          swept.rowsOfGoneTenants += await deleteOf(table, id)
+        }
+      return swept
+    },
+  }
+}
+
+export type Erasure = ReturnType<typeof createErasure>
