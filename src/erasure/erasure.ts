@@ -129,5 +129,3 @@ export function createErasure(sql: Sql) {
     },
   }
 }
-
-export type Erasure = ReturnType<typeof createErasure>

@@ -150,5 +150,3 @@ export function createHandOver(deps: HandOverDeps) {
     }
   }
 }
-
-export type HandOver = ReturnType<typeof createHandOver>

@@ -124,5 +124,3 @@ export function createKeyRotation({
     },
   }
 }
-
-export type KeyRotation = ReturnType<typeof createKeyRotation>

@@ -98,5 +98,3 @@ export function createKeyStatus({ sql, keyring }: { sql: Sql; keyring: KeyProvid
     },
   }
 }
-
-export type KeyStatus = ReturnType<typeof createKeyStatus>

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { keysForget, keysRotate, keysStatus } from '../../src/cli/keys.ts'
+import { dataKeyIdOf, newDataKey } from '../../src/lib/sealing.ts'
 import { createSecretBox } from '../../src/secrets/box.ts'
 import { createKeyRotation } from '../../src/secrets/key-rotation.ts'
 import { buildTestApp, type TestApp } from '../helpers/app.ts'
@@ -257,6 +258,33 @@ test('a list’s cursor outlives the rotation, and ends with the key that made i
   }
   expect(await page(`${NEW},${former(t)}`)).toBe(200)
   expect(await page(NEW)).toBe(400)
+})
+
+test('an operator’s key is rotated with two in the list: both work, then the new one alone', async () => {
+  const t = await buildTestApp()
+  const [was, will] = [String(t.settings.OPERATOR_API_KEY), randomBytes(24).toString('hex')]
+  const statuses = async (list: string) => {
+    const { app } = await secondReplica(t, { OPERATOR_API_KEY: list })
+    onTestFinished(() => app.close())
+    const as = (key: string) => app.inject({ url: '/v1/tenants', headers: { authorization: `Bearer ${key}` } })
+    return (await Promise.all([as(was), as(will)])).map(({ statusCode }) => statusCode)
+  }
+  expect(await statuses(`${will},${was}`)).toEqual([200, 200])
+  expect(await statuses(will)).toEqual([401, 200])
+})
+
+test('a newer data key of an owner seals what is new, and what the former one sealed stays readable', async () => {
+  const t = await buildTestApp()
+  const [ownerId, keyring] = [crypto.randomUUID(), ringOf(former(t))]
+  const place = { ownerId, table: 'x', column: 'y', rowId: 'z', generation: 0 }
+  const before = await createSecretBox({ sql: t.app.sql, keyring }).seal(place, 'old')
+  const { id, kid, wrapped } = await newDataKey(keyring, ownerId)
+  const insert = 'INSERT INTO data_keys (id, owner_id, version, kid, wrapped) VALUES ($1, $2, 2, $3, $4)'
+  await rows(t, insert, [id, ownerId, kid, wrapped])
+  const box = createSecretBox({ sql: t.app.sql, keyring })
+  const after = await box.seal(place, 'new')
+  expect([dataKeyIdOf(after), dataKeyIdOf(before) === id]).toEqual([id, false])
+  expect([await box.open(place, before), await box.open(place, after)]).toEqual(['old', 'new'])
 })
 
 /** Data keys of nobody, under the key of the test's service. */

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { CLIENT_ID, newTenant, revocations, rows } from '../helpers/connect.ts'
+import { newTenant, revocations, rows } from '../helpers/connect.ts'
 import { newTenantWithKey, outcomeOf, refusalOf, unique } from '../helpers/management.ts'
 import { startPostgresProxy } from '../helpers/postgres-proxy.ts'
+import { isTakenByZoom, remainsOf } from '../helpers/release.ts'
 import {
   endLease,
   expireAccessToken,
@@ -34,32 +35,11 @@ const once = () => ({ 'idempotency-key': unique() })
 const GONE = { status: 'disconnected', isIntentOpen: false, leaseSeconds: 0 }
 const mint = async (host: VaultHost) => told(await t.bot(host.joinUrl))
 
-/** What is left here of a host that was released. */
-async function remains({ grantId, hostId }: VaultHost) {
-  const [row] = await rows(
-    t,
-    `SELECT t.refresh_ct, t.access_ct, g.email, g.display_name,
-            EXISTS (SELECT FROM hosts WHERE id = $2) AS host
-       FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE g.id = $1`,
-    [grantId, hostId],
-  )
-  return row
-}
 const NOTHING = { refresh_ct: null, access_ct: null, email: null, display_name: null, host: false }
-
-/** The new keeper refreshes: true where Zoom takes the token. */
-async function isTakenByZoom(refreshToken: string): Promise<boolean> {
-  const answer = await fetch(`${t.zoom.oauthBaseUrl}/oauth/token`, {
-    method: 'POST',
-    headers: { authorization: `Basic ${Buffer.from(`${CLIENT_ID}:simulator-client-secret`).toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken }),
-  })
-  return answer.status === 200
-}
 
 async function expectReleased(answer: Awaited<ReturnType<typeof release>>, host: VaultHost) {
   expect([answer.statusCode, answer.json().refresh_token]).toEqual([200, liveRefreshToken(t, host)])
-  expect([await grantRow(t, host), await remains(host)]).toMatchObject([GONE, NOTHING])
+  expect([await grantRow(t, host), await remainsOf(t, host)]).toMatchObject([GONE, NOTHING])
 }
 
 /** A release that has seen how the grant stands, and goes on from there. */
@@ -95,7 +75,7 @@ describe('releasing a host', () => {
     expect(outcomeOf(await release(host))).toEqual([404, 'not_found'])
     expect(await mint(host)).toEqual([404, 'host_not_connected'])
     expect(answer.headers['cache-control']).toBe('no-store')
-    expect(await isTakenByZoom(answer.json().refresh_token)).toBe(true)
+    expect(await isTakenByZoom(t, answer.json().refresh_token)).toBe(true)
   })
 
   test('takes the mappings found for it along and leaves those that the tenant made', async () => {
@@ -231,9 +211,9 @@ describe('a release and a refresh of the same grant', () => {
     slow.letGo()
     await slow.answer
     await expect.poll(async () => (await grantRow(t, host)).attempts).not.toContain('open')
-    expect([await grantRow(t, host), await remains(host)]).toMatchObject([GONE, NOTHING])
+    expect([await grantRow(t, host), await remainsOf(t, host)]).toMatchObject([GONE, NOTHING])
     expect(revocations(t).length).toBe(before)
-    expect(await isTakenByZoom(answer.json().refresh_token)).toBe(true)
+    expect(await isTakenByZoom(t, answer.json().refresh_token)).toBe(true)
   })
 
   test('a pair from before the database was restored is proven by a refresh before it is given out', async () => {
