@@ -14,6 +14,7 @@ import type { Metrics } from './plugins/metrics.ts'
 import { createSecretBox } from './secrets/box.ts'
 import { createKeyRotation } from './secrets/key-rotation.ts'
 import { createKeyStatus } from './secrets/key-status.ts'
+import { createKeyWatch } from './secrets/key-watch.ts'
 import { createInstallation } from './startup.ts'
 import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMint } from './zoom/mint.ts'
@@ -76,6 +77,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     erasure: createErasure(sql),
     keyStatus: createKeyStatus({ sql, keyring }),
     keyRotation: createKeyRotation({ sql, keyring }),
+    keyWatch: createKeyWatch({ sql, keyring, log }),
     vault,
     handOver,
     grantUpkeep,

@@ -39,8 +39,16 @@ export interface HandOverDeps {
   monotonicNow: () => number
 }
 
+/** A pair that is being given out, and the audit line by which it is known whether that was committed. */
+interface Offer {
+  auditId: string
+  made: { pair: HandedOver; grantId: string } | null
+}
+
 // what a caller waits for a refresh in flight; well within the 60 s after which an Idempotency-Key counts as abandoned
 const WAIT_MS = 15_000
+// longer, where the pair may be in nobody's hands but this request's
+const UNSURE_WAIT_MS = 40_000
 
 const unknownHost = () => new AppError('not_found', 'No such host.')
 const isShared = () =>
@@ -88,6 +96,55 @@ export function createHandOver(deps: HandOverDeps) {
     return row !== null && (await restoreGuard.examine(grantId, row))
   }
 
+  /** True once nothing is under way and the pair is known to live; false where something was waited for or done: look again. */
+  async function isSettled(state: HandOverState, endMs: number): Promise<boolean> {
+    const { grantId, leaseLeftSeconds, isConnecting } = state
+    if (leaseLeftSeconds > 0 || isConnecting) {
+      if (monotonicNow() > endMs) throw busy(Math.max(1, Math.ceil(leaseLeftSeconds)))
+      await sleep(jitter(100, 400))
+      return false
+    }
+    if (await wasPutBack(grantId)) return false
+    if (!(await isDoubtful(state))) return true
+    await prove(state, endMs)
+    return false
+  }
+
+  /** One look, and where all is quiet one try. Null: look again. */
+  async function attempt(tenantId: string, hostId: string, order: HandOverOrder, offer: Offer, endMs: number) {
+    if (isForeign()) throw foreignDatabase()
+    if (offer.made && (await handOverStore.isDone(tenantId, offer.auditId))) return offer.made
+    const state = await handOverStore.state(tenantId, hostId)
+    if (!state) throw unknownHost()
+    refuse(state)
+    if (!(await isSettled(state, endMs))) return null
+    const { grantId, gen, zoomAppId } = state
+    const pair = await open(state)
+    const details = { grant_id: grantId, zoom_app_id: zoomAppId, gen: Number(gen) }
+    const answer = await order.sealAnswer(pair)
+    offer.made = { pair, grantId }
+    const { actor, requestId } = order
+    const row = { tenantId, hostId, grantId, gen, auditId: offer.auditId, actor, requestId, details, answer }
+    if (await handOverStore.forget(row)) return offer.made
+    offer.made = null
+    return null
+  }
+
+  /**
+   * What an error leaves to do while an offer may have been committed all the same, and its pair is then in nobody's hands but
+   * ours: null to look again. @throws the error where nothing is open
+   */
+  async function afterError(error: unknown, tenantId: string, { made, auditId }: Offer, limitMs: number) {
+    if (!made || !(error instanceof AppError)) throw error
+    if (error.code === 'store_unavailable') {
+      if (monotonicNow() > limitMs) throw error
+      await sleep(jitter(100, 400))
+      return null
+    }
+    if (await handOverStore.isDone(tenantId, auditId)) return made
+    throw error
+  }
+
   /**
    * Opens the pair of the tenant's host first, then forgets grant and host by compare-and-set on its generation, without
    * revoking. A refresh in flight is waited for; a refresh whose outcome is unknown is settled by one more. Nothing that fails
@@ -96,57 +153,19 @@ export function createHandOver(deps: HandOverDeps) {
    * what a refresh throws
    */
   return async function handOver(tenantId: string, hostId: string, order: HandOverOrder): Promise<HandedOver> {
-    const { actor, requestId, sealAnswer } = order
-    const endMs = monotonicNow() + WAIT_MS
-    const auditId = uuidv7()
-    /** Given up, perhaps: the database did not answer. */
-    let unsure: { pair: HandedOver; grantId: string } | null = null
-
-    const done = (pair: HandedOver, grantId: string): HandedOver => {
-      forgetMemory(grantId)
-      log.info({ grant_id: grantId, host_id: hostId }, 'a host was released')
-      return pair
-    }
-
-    /** Null: look again. */
-    async function attempt(): Promise<HandedOver | null> {
-      if (unsure && (await handOverStore.isDone(tenantId, auditId))) return done(unsure.pair, unsure.grantId)
-      const state = await handOverStore.state(tenantId, hostId)
-      if (!state) throw unknownHost()
-      refuse(state)
-      const { grantId, gen, zoomAppId, leaseLeftSeconds } = state
-      if (leaseLeftSeconds > 0 || state.isConnecting) {
-        if (monotonicNow() > endMs) throw busy(Math.max(1, Math.ceil(leaseLeftSeconds)))
-        await sleep(jitter(100, 400))
-        return null
-      }
-      if (await wasPutBack(grantId)) return null
-      if (await isDoubtful(state)) {
-        await prove(state, endMs)
-        return null
-      }
-      const pair = await open(state)
-      const details = { grant_id: grantId, zoom_app_id: zoomAppId, gen: Number(gen) }
-      const answer = await sealAnswer(pair)
-      unsure = { pair, grantId }
-      const who = { tenantId, hostId, grantId, gen, auditId, actor, requestId, details, answer }
-      if (await handOverStore.forget(who)) return done(pair, grantId)
-      unsure = null
-      return null
-    }
-
+    const startMs = monotonicNow()
+    const endMs = startMs + WAIT_MS
+    const offer: Offer = { auditId: uuidv7(), made: null }
     for (;;) {
-      if (isForeign()) throw foreignDatabase()
-      try {
-        const pair = await attempt()
-        if (pair) return pair
-        if (monotonicNow() > endMs + WAIT_MS) throw busy(1)
-      } catch (error) {
-        // it may have been committed all the same: the pair is in nobody's hands until that is known
-        const isUnclear = unsure !== null && error instanceof AppError && error.code === 'store_unavailable'
-        if (!isUnclear || monotonicNow() > endMs) throw error
-        await sleep(jitter(100, 400))
+      const given = await attempt(tenantId, hostId, order, offer, endMs).catch((error: unknown) =>
+        afterError(error, tenantId, offer, startMs + UNSURE_WAIT_MS),
+      )
+      if (given) {
+        forgetMemory(given.grantId)
+        log.info({ grant_id: given.grantId, host_id: hostId }, 'a host was released')
+        return given.pair
       }
+      if (!offer.made && monotonicNow() > endMs + WAIT_MS) throw busy(1)
     }
   }
 }

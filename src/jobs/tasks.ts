@@ -33,6 +33,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
     {
       everyMs: [30 * SECOND_MS, 90 * SECOND_MS],
       tasks: [
+        { name: 'encryption_keys', run: () => services.keyWatch.look() },
         { name: 'lost_rotations', run: () => grantUpkeep.sweepAcrossTenants() },
         { name: 'grant_counts', run: () => grantUpkeep.countAcrossTenants() },
         { name: 'early_deaths', run: () => keepAlive.findEarlyDeathsAcrossTenants() },
