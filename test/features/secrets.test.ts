@@ -142,6 +142,10 @@ async function mint(): Promise<void> {
     await endLease(t, other) // or the revocation would wait for it
     await t.api('DELETE', `/v1/hosts/${other.hostId}`)
   }
+  const leaver = await newVaultHost(t)
+  const headers = { 'idempotency-key': keep('idempotency key', mark()) }
+  const released = await t.api('POST', `/v1/hosts/${leaver.hostId}/release`, { headers })
+  keep('released token', released.json().refresh_token)
   t.zoom.setFault({ match: { path: '/v2/meetings' }, action: { type: 'zoom_error', code: 4711 } })
   await t.bot(pass.join_token_url)
 }
