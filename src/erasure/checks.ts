@@ -18,7 +18,7 @@ const counted = (label: string, from: string, id = 'id') =>
     `SELECT count(*)::int AS count, COALESCE((array_agg(${id}::text))[1:5], '{}') AS ids FROM (SELECT ${id} FROM ${from}) found`,
   )
 
-const IS_LET_GO = `(t.status = 'disconnected' OR (g.connected_at < now() - ${LATE}
+const IS_LET_GO = `(t.status = 'disconnected' OR t.status_reason = 'deauthorized' OR (g.connected_at < now() - ${LATE}
     AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
     AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)))`
 const GRANTS = 'grants g JOIN grant_tokens t ON t.grant_id = g.id'
@@ -29,7 +29,7 @@ export const HAS_NO_TENANT = `k.scope_id <> '${OPERATOR_ID}' AND NOT EXISTS (SEL
 /** What must hold of the whole database at any time. */
 export const CHECKS: Check[] = [
   {
-    what: 'tokens of a grant that nobody links',
+    what: 'tokens of a grant that nobody links, or that its user took away',
     table: 'grant_tokens',
     statement: counted(
       'tokens',
@@ -37,7 +37,7 @@ export const CHECKS: Check[] = [
     ),
   },
   {
-    what: 'e-mail or name of a grant that nobody links',
+    what: 'e-mail or name of a grant that nobody links, or that its user took away',
     table: 'grants',
     statement: counted(
       'person',

@@ -224,6 +224,16 @@ describe('latchkey erase --verify', () => {
     expect((await verify()).isErased).toBe(true)
   })
 
+  test('finds what is left of a user who took the app away', async () => {
+    const { grantId, hostId } = await host()
+    const set = `UPDATE grant_tokens SET status = 'reconnect_required', status_reason = 'deauthorized' WHERE grant_id = $1`
+    await rows(t, set, [grantId])
+    for (const table of ['grant_tokens', 'grants'])
+      expect((await verify()).text).toMatch(new RegExp(`^${table}: 1 × .*took away`, 'm'))
+    await t.api('DELETE', `/v1/hosts/${hostId}`)
+    expect((await verify()).isErased).toBe(true)
+  })
+
   test('takes a consent whose link is on its way for no leftover', async () => {
     const { hostId } = await host()
     await rows(t, 'DELETE FROM hosts WHERE id = $1', [hostId])
