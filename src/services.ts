@@ -4,6 +4,7 @@ import { createCompletion } from './features/connect/completion.ts'
 import { createConnectFlowService } from './features/connect/flow-service.ts'
 import { createConnectSessionService } from './features/connect/service.ts'
 import { createConnectStore } from './features/connect/store.ts'
+import { createNextPassStore } from './features/hosts/next-passes.ts'
 import { createHostService } from './features/hosts/service.ts'
 import { createHostStore } from './features/hosts/store.ts'
 import { createMeetingService } from './features/meetings/service.ts'
@@ -21,7 +22,6 @@ import { createOutboxStore } from './features/notifications/outbox-store.ts'
 import { createPayloads, type PayloadDeps } from './features/notifications/payloads.ts'
 import { createOrganizationService } from './features/organizations/service.ts'
 import { createOrganizationStore } from './features/organizations/store.ts'
-import { createNextPasses } from './features/passes/next-passes.ts'
 import { createPassService } from './features/passes/service.ts'
 import { createPassStore } from './features/passes/store.ts'
 import { createApiKeyService } from './features/tenants/api-keys/service.ts'
@@ -53,7 +53,13 @@ function createOperatorServices(app: FastifyInstance, foundation: Foundation, no
   const { config, prisma, sql, log } = app
   const { cursors, box, vault, installation } = foundation
   const isForeignDatabase = installation.isForeign
-  const hosts = createHostService({ store: createHostStore(prisma), cursors, vault, isForeignDatabase })
+  const hosts = createHostService({
+    store: createHostStore(prisma),
+    nextPasses: createNextPassStore(prisma),
+    cursors,
+    vault,
+    isForeignDatabase,
+  })
   const organizations = createOrganizationService({
     store: createOrganizationStore(prisma),
     cursors,
@@ -163,15 +169,16 @@ function createZoomEvents(
 function createNotificationServices(
   app: FastifyInstance,
   { cursors, box, jobQueue }: Foundation,
-  deps: Pick<PayloadDeps, 'hostOf' | 'passOf' | 'connectLink'> & Pick<ServiceOptions, 'metrics' | 'now'>,
+  deps: Pick<PayloadDeps, 'hostOf' | 'passOf' | 'nextPassesOf' | 'connectLink'> &
+    Pick<ServiceOptions, 'metrics' | 'now'>,
 ) {
-  const { config, prisma, sql, log } = app
+  const { config, prisma, log } = app
   const { metrics, now } = deps
   const allowsLoopback = !config.isProduction
   const sender = createWebhookSender({ allowsLoopback })
   const store = createEndpointStore(prisma)
   const webhookEndpoints = createEndpointService({ store, box, cursors, allowsLoopback, now })
-  const payloads = createPayloads({ ...deps, nextPassesOf: createNextPasses(sql) })
+  const payloads = createPayloads(deps)
   const { listening: endpointsFor } = webhookEndpoints
   return {
     webhookEndpoints,
@@ -230,6 +237,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     ...createNotificationServices(app, foundation, {
       hostOf: hosts.byId,
       passOf: passes.byId,
+      nextPassesOf: hosts.nextPassesOf,
       connectLink: (tenantId, input) => connect.connectSessions.create(tenantId, { ...input, returnUrl: undefined }),
       metrics,
       now,

@@ -43,13 +43,17 @@ export function createCursorCodec(keys: Buffer[]): CursorCodec {
   }
 }
 
-/** One page of rows that were asked for with `limit + 1`: the rows, and the cursor of the next page or null. */
+/**
+ * One page of rows that were asked for with `limit + 1`: the rows, and the cursor of the next page or null. `positionOf` says
+ * where a row stands in a list that is not ordered by id alone.
+ */
 export function toPage<Row extends { id: string }>(
   rows: Row[],
   limit: number,
   encode: (position: string) => string,
+  positionOf: (row: Row) => string = ({ id }) => id,
 ): { data: Row[]; nextCursor: string | null } {
   const data = rows.slice(0, limit)
   const last = data.at(-1)
-  return { data, nextCursor: rows.length > limit && last ? encode(last.id) : null }
+  return { data, nextCursor: rows.length > limit && last ? encode(positionOf(last)) : null }
 }

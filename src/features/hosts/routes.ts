@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { grantStateOf, unlinkQuery } from '../../plugins/grant-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
+import type { NextPass, RankedHost } from './next-passes.ts'
 import { hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
 import type { HostService } from './service.ts'
 import type { Host } from './store.ts'
@@ -13,6 +14,12 @@ const shape = (host: Host) => ({
   email: host.email,
   display_name: host.displayName,
   ...grantStateOf(host, ['join', 'obf']),
+})
+const nextPassOf = (pass: NextPass | null) =>
+  pass && { pass_id: pass.passId, meeting_id: pass.meetingId, join_at: pass.joinAt.toISOString() }
+const listed = (host: Host | RankedHost) => ({
+  ...shape(host),
+  ...('nextPass' in host ? { next_pass: nextPassOf(host.nextPass) } : {}),
 })
 const tags = ['hosts']
 
@@ -34,8 +41,8 @@ export const hostRoutes: FastifyPluginAsyncZod<{ hosts: Pick<HostService, 'list'
     async ({ tenantId, query }) => {
       const { status, external_user_id: externalUserId, zoom_user_id: zoomUserId, email } = query
       const filter = { status, externalUserId, zoomUserId, email }
-      const { data, nextCursor } = await hosts.list(tenantId, filter, query.limit, query.cursor)
-      return { data: data.map(shape), next_cursor: nextCursor }
+      const { data, nextCursor } = await hosts.list(tenantId, filter, query)
+      return { data: data.map(listed), next_cursor: nextCursor }
     },
   )
 

@@ -7,6 +7,8 @@ export const hostParams = z.object({ id: objectId() })
 export const listHostsQuery = z.object({
   ...pageQuery,
   status: grantStatus.optional(),
+  /** The host whose next pass comes first is the first to be reconnected. */
+  sort: z.enum(['next_pass']).optional(),
   external_user_id: externalUserId().optional(),
   zoom_user_id: z
     .string()
@@ -30,7 +32,12 @@ export const hostResponse = z.object({
   ...grantState,
 })
 
-export const hostsResponse = pageOf(hostResponse)
+export const hostsResponse = pageOf(
+  hostResponse.extend({
+    /** Only with `sort=next_pass`: the first pass to come whose bot will ask this host's grant. */
+    next_pass: z.object({ pass_id: z.uuid(), meeting_id: z.string(), join_at: isoTime() }).nullable().optional(),
+  }),
+)
 
 /** Nothing is to be said; an empty object is taken. */
 export const releaseBody = z.strictObject({}).nullish()

@@ -3,10 +3,12 @@ import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import { removeAll } from '../../lib/remove-all.ts'
+import type { NextPass, NextPassStore, RankedHost } from './next-passes.ts'
 import type { Host, HostFilter, HostStore } from './store.ts'
 
 export interface HostDeps {
   store: HostStore
+  nextPasses: NextPassStore
   cursors: CursorCodec
   vault: Pick<GrantVault, 'releaseIfUnlinked'>
   /** In a copy of another installation's database nothing is revoked: the original lives on the same grant. */
@@ -29,7 +31,7 @@ const unknownHost = () => new AppError('not_found', 'No such host.')
 const MAX_TRIES = 5
 
 /** A tenant's connected Zoom users. */
-export function createHostService({ store, cursors, vault, isForeignDatabase }: HostDeps) {
+export function createHostService({ store, nextPasses, cursors, vault, isForeignDatabase }: HostDeps) {
   async function remove(tenantId: string, hostId: string, options: { revoke: boolean }): Promise<void> {
     if (options.revoke && isForeignDatabase()) throw foreignDatabase()
     const grantId = await store.remove(tenantId, hostId)
@@ -74,12 +76,23 @@ export function createHostService({ store, cursors, vault, isForeignDatabase }: 
       if (!host) throw unknownHost()
       return host
     },
-    /** @throws invalid_request for a cursor of another list */
-    async list(tenantId: string, filter: HostFilter, limit: number, cursor: string | undefined) {
-      const scope = { tenantId, list: 'hosts', filter: { ...filter } }
-      const rows = await store.list(tenantId, filter, limit + 1, cursors.decode(scope, cursor))
-      return toPage(rows, limit, (position) => cursors.encode(scope, position))
+    /** Newest first, or by the next pass. @throws invalid_request for a cursor of another list or order */
+    async list(
+      tenantId: string,
+      filter: HostFilter,
+      page: { limit: number; cursor?: string | undefined; sort?: 'next_pass' | undefined },
+    ): Promise<{ data: (Host | RankedHost)[]; nextCursor: string | null }> {
+      const { limit, sort } = page
+      const scope = { tenantId, list: 'hosts', filter: { ...filter, sort } }
+      const after = cursors.decode(scope, page.cursor)
+      const encode = (position: string) => cursors.encode(scope, position)
+      if (sort === undefined) return toPage(await store.list(tenantId, filter, limit + 1, after), limit, encode)
+      const ranked = await nextPasses.rank(tenantId, filter, limit + 1, after)
+      return toPage(ranked, limit, encode, ({ position }) => position)
     },
+    /** Which bots will ask this host's grant, the first to come first. */
+    nextPassesOf: (tenantId: string, hostId: string, limit: number): Promise<NextPass[]> =>
+      nextPasses.ofHost(tenantId, hostId, limit),
     /**
      * Links a grant to the tenant's user and keeps the host's id when it was linked before. The grant that the host had
      * instead, if any, is the caller's to release. @throws other_zoom_user, already_connected

@@ -57,37 +57,41 @@ export interface HostStore {
   remove(tenantId: string, id: string): Promise<string | null>
 }
 
-const COLUMNS = Prisma.sql`
+/** Of `host_states`. */
+export const HOST_COLUMNS = Prisma.sql`
   id, external_user_id AS "externalUserId", grant_id AS "grantId",
   CASE WHEN zoom_user_id NOT LIKE 'erased:%' THEN zoom_user_id END AS "zoomUserId",
   zoom_account_id AS "zoomAccountId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
   connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt"`
 
-const conditions = (filter: HostFilter, afterId: string | null): Prisma.Sql[] => [
+/** What `host_states` is filtered by, each beginning with AND. */
+export const filterConditions = (filter: HostFilter): Prisma.Sql[] => [
   ...(filter.status === undefined ? [] : [Prisma.sql`AND status = ${filter.status}`]),
   ...(filter.externalUserId === undefined ? [] : [Prisma.sql`AND external_user_id = ${filter.externalUserId}`]),
   ...(filter.zoomUserId === undefined ? [] : [Prisma.sql`AND zoom_user_id = ${filter.zoomUserId}`]),
   ...(filter.grantId === undefined ? [] : [Prisma.sql`AND grant_id = ${filter.grantId}::uuid`]),
   ...(filter.email === undefined ? [] : [Prisma.sql`AND lower(email) = lower(${filter.email})`]),
-  ...(afterId === null ? [] : [Prisma.sql`AND id < ${afterId}::uuid`]),
 ]
 
 export function createHostStore(db: PrismaClient): HostStore {
   return {
     async byId(tenantId, id) {
       const [row] = await db.$queryRaw<Host[]>`
-        SELECT ${COLUMNS} FROM host_states WHERE tenant_id = ${tenantId}::uuid AND id = ${id}::uuid`
+        SELECT ${HOST_COLUMNS} FROM host_states WHERE tenant_id = ${tenantId}::uuid AND id = ${id}::uuid`
       return row ?? null
     },
     async byExternalUserId(tenantId, externalUserId) {
       const [row] = await db.$queryRaw<Host[]>`
-        SELECT ${COLUMNS} FROM host_states WHERE tenant_id = ${tenantId}::uuid AND external_user_id = ${externalUserId}`
+        SELECT ${HOST_COLUMNS} FROM host_states WHERE tenant_id = ${tenantId}::uuid AND external_user_id = ${externalUserId}`
       return row ?? null
     },
-    list: (tenantId, filter, limit, afterId) => db.$queryRaw<Host[]>`
-        SELECT ${COLUMNS} FROM host_states
-         WHERE tenant_id = ${tenantId}::uuid ${Prisma.join([Prisma.empty, ...conditions(filter, afterId)], ' ')}
-         ORDER BY id DESC LIMIT ${limit}`,
+    list(tenantId, filter, limit, afterId) {
+      const after = afterId === null ? Prisma.empty : Prisma.sql`AND id < ${afterId}::uuid`
+      return db.$queryRaw<Host[]>`
+        SELECT ${HOST_COLUMNS} FROM host_states
+         WHERE tenant_id = ${tenantId}::uuid ${Prisma.join([...filterConditions(filter), after], ' ')}
+         ORDER BY id DESC LIMIT ${limit}`
+    },
     async idsOf(tenantId, limit) {
       const rows = await db.host.findMany({ where: { tenantId }, select: { id: true }, take: limit })
       return rows.map(({ id }) => id)
