@@ -42,16 +42,19 @@ const globalUnicast = list('ipv6', [GLOBAL_UNICAST])
 const loopbackV4 = list('ipv4', [['127.0.0.0', 8]])
 const loopbackV6 = list('ipv6', [['::1', 128]])
 
+/** 4, 6, or 0 for what is no address. An address with a zone (`fe80::1%eth0`) is one of this machine's links. */
+const familyOf = (address: string): number => (address.includes('%') ? 0 : isIP(address))
+
 /** Whether a literal IP address, as a resolver gives it, belongs to the public internet. Anything else is not public. */
 export function isPublicAddress(address: string): boolean {
-  const family = isIP(address)
+  const family = familyOf(address)
   if (family === 4) return !notPublicV4.check(address, 'ipv4')
   return family === 6 && globalUnicast.check(address, 'ipv6') && !notPublicV6.check(address, 'ipv6')
 }
 
 /** Whether a literal IP address is this machine's own. */
 export function isLoopbackAddress(address: string): boolean {
-  const family = isIP(address)
+  const family = familyOf(address)
   if (family === 4) return loopbackV4.check(address, 'ipv4')
   return family === 6 && loopbackV6.check(address, 'ipv6')
 }

@@ -1,14 +1,16 @@
-import { type LookupAddress, type LookupAllOptions, lookup as resolve } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { Agent, type Dispatcher } from 'undici'
 import { signStandardWebhook } from '../lib/standard-webhooks.ts'
 import { isAllowedAddress, receiverUrlFault } from './receiver-url.ts'
+import { createResolver, type Resolve } from './resolver.ts'
 
 export interface SenderOptions {
   allowsLoopback: boolean
-  /** Gives every address of a name; the system's resolver by default. */
-  lookup?: (hostname: string, options: LookupAllOptions, done: LookupDone) => void
+  /** Of one attempt, resolving and connecting included; 10 s by default. */
+  deadlineMs?: number
+  /** Gives every address of a name; asks the name servers by default. */
+  resolve?: Resolve
 }
-type LookupDone = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void
 
 export interface SendRequest {
   url: string
@@ -31,23 +33,31 @@ export interface WebhookSender {
   close(): Promise<void>
 }
 
-/** Of one attempt, resolving and connecting included: a slow receiver holds a worker this long. */
+/** A slow receiver holds a worker this long. */
 const DEADLINE_MS = 10_000
 const NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED'
+const UNRESOLVED = 'UNRESOLVED'
+
+const coded = (code: string): Error => Object.assign(new Error(`No address to ask: ${code}`), { code })
 
 /**
  * Resolves a name and refuses it unless every one of its addresses may be asked. The connection then goes to these very
  * addresses: nothing is resolved a second time, so an answer that changes in between (DNS rebinding) changes nothing.
  */
-function checkedLookup({ allowsLoopback, lookup = resolve }: SenderOptions) {
-  return (hostname: string, options: object, done: (error: Error | null, addresses: LookupAddress[]) => void): void => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return done(error, [])
+function checkedLookup(resolve: Resolve, allowsLoopback: boolean) {
+  return (
+    hostname: string,
+    _options: object,
+    done: (error: Error | null, addresses: LookupAddress[]) => void,
+  ): void => {
+    const check = (addresses: LookupAddress[]) => {
       const isAllowed =
         addresses.length > 0 && addresses.every(({ address }) => isAllowedAddress(address, { allowsLoopback }))
       if (isAllowed) return done(null, addresses)
-      done(Object.assign(new Error('The name resolves to an address that may not be asked'), { code: NOT_ALLOWED }), [])
-    })
+      done(coded(NOT_ALLOWED), [])
+    }
+    const fail = ({ code }: { code?: string }) => done(coded(code === 'ETIMEOUT' ? code : UNRESOLVED), [])
+    resolve(hostname).then(check, fail)
   }
 }
 
@@ -56,7 +66,7 @@ function reasonOf(error: unknown, signal: AbortSignal): Extract<SendOutcome, { o
   const codes = `${code} ${cause?.code ?? ''}`
   if (codes.includes(NOT_ALLOWED)) return 'address_not_allowed'
   if (signal.aborted || /TIMEOUT|ETIMEDOUT/.test(codes)) return 'timeout'
-  if (/ENOTFOUND|EAI_|ENODATA|ESERVFAIL/.test(codes)) return 'dns'
+  if (codes.includes(UNRESOLVED)) return 'dns'
   if (/CERT|TLS|SSL|UNABLE_TO_|EPROTO/.test(codes)) return 'tls'
   return 'connect'
 }
@@ -67,18 +77,23 @@ function reasonOf(error: unknown, signal: AbortSignal): Extract<SendOutcome, { o
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export function createWebhookSender(options: SenderOptions): WebhookSender {
+  const { allowsLoopback, deadlineMs = DEADLINE_MS, resolve = createResolver() } = options
   const agent: Dispatcher = new Agent({
     allowH2: false,
     pipelining: 0,
     maxResponseSize: 16_384,
-    connect: { timeout: DEADLINE_MS, lookup: checkedLookup(options) },
+    connect: {
+      timeout: deadlineMs,
+      lookup: checkedLookup(resolve, allowsLoopback),
+      rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    },
   })
   return {
     async send({ url, secrets, id, timestampSeconds, body }) {
       // again here: an address in the URL itself is never resolved, and rules may have changed since it was stored
       if (receiverUrlFault(url, options) !== null) return { outcome: 'failed', reason: 'address_not_allowed' }
       const { origin, pathname, search } = new URL(url)
-      const signal = AbortSignal.timeout(DEADLINE_MS)
+      const signal = AbortSignal.timeout(deadlineMs)
       try {
         const reply = await agent.request({
           origin,
