@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import fastifyEnv from '@fastify/env'
 import fp from 'fastify-plugin'
 import { z } from 'zod'
-import { parseRecallSecret } from './recall/signature.ts'
+import { parseWebhookSecret } from './lib/standard-webhooks.ts'
 
 /** Names whose value may instead stand in a file that `<NAME>_FILE` names. */
 export const SECRET_NAMES = [
@@ -77,7 +77,7 @@ const operatorKeys = commaList
   .refine((keys) => keys.length >= 1 && keys.length <= 2, 'must be one key, or two during rotation')
   .refine((keys) => keys.every((key) => key.length >= 32), 'must be at least 32 characters')
 const recallSecrets = commaList.transform((entries, context) => {
-  const keys = entries.map((entry) => parseRecallSecret(entry))
+  const keys = entries.map((entry) => parseWebhookSecret(entry))
   if (keys.includes(null)) {
     const message = 'must be whsec_ followed by base64 of 24 to 64 bytes, comma-separated'
     context.addIssue({ code: 'custom', message, input: '' })

@@ -1,5 +1,6 @@
 import { createHmac, type KeyObject } from 'node:crypto'
 import { constantTimeEqual } from '../lib/ids.ts'
+import { canonicalBase64 } from '../lib/standard-webhooks.ts'
 
 export interface RecallSecret {
   id: string
@@ -36,7 +37,6 @@ const ID = /^[A-Za-z0-9_-]{1,128}$/
 /** Ten digits reach from 2001 to 2286; `Number` alone would take signs, fractions, hex and spaces. */
 const TIMESTAMP = /^[1-9][0-9]{9}$/
 const ENTRY = /^v1,([A-Za-z0-9+/]{43}=)$/
-const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 const MAX_HEADER_BYTES = 2048
 /** Rotation signs with two secrets at most; more entries than this are noise, and each costs a comparison. */
 const MAX_ENTRIES = 16
@@ -65,13 +65,6 @@ export function verifyRecallSignature(request: SignedRequest): SignatureVerdict 
   return { ok: true, webhookId: id, secretId }
 }
 
-/** The key in a verification secret: `whsec_` and canonical base64 of 24 to 64 bytes. Anything else is null. */
-export function parseRecallSecret(text: string): Buffer | null {
-  const base64 = SECRET.exec(text)?.[1]
-  const key = base64 === undefined ? null : canonicalBase64(base64)
-  return key && key.length >= 24 && key.length <= 64 ? key : null
-}
-
 /** Whether the request carries any signature header of either family; one that is empty or alone counts as present. */
 export function signaturePresence(rawHeaders: string[]): 'absent' | 'present' {
   return rawHeaders.some((text, index) => index % 2 === 0 && NAMES.has(text.toLowerCase())) ? 'present' : 'absent'
@@ -96,12 +89,6 @@ function candidatesOf(signature: string): Buffer[] {
   return entries
     .map((entry) => canonicalBase64(ENTRY.exec(entry)?.[1] ?? ''))
     .filter((mac) => mac?.length === 32) as Buffer[]
-}
-
-/** `Buffer.from` skips what it does not know and ignores spare bits, so several spellings decode to one value: only one is right. */
-function canonicalBase64(text: string): Buffer | null {
-  const bytes = Buffer.from(text, 'base64')
-  return bytes.toString('base64') === text ? bytes : null
 }
 
 function matchingSecret(

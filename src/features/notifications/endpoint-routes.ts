@@ -50,9 +50,8 @@ export const endpointRoutes: FastifyPluginAsyncZod<EndpointRouteOptions> = async
       },
     },
     async (request, reply) => {
-      const { url, events, description } = request.body
-      const input = { url, events, description: description ?? null }
-      const { secret, ...created } = await endpoints.create(ownerOf(request), input)
+      const { description = null, ...input } = request.body
+      const { secret, ...created } = await endpoints.create(ownerOf(request), { ...input, description })
       return reply.status(201).send({ ...shape(created), secret })
     },
   )

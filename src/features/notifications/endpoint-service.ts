@@ -19,6 +19,8 @@ export interface EndpointInput {
   url: string
   description: string | null
   events: string[]
+  /** Checked by its shape; a new one where there is none. */
+  secret?: string | undefined
 }
 
 /** An endpoint as it may be shown. */
@@ -51,7 +53,12 @@ export function createEndpointService({ store, box, cursors, allowsLoopback, now
     throw new AppError('invalid_request', `url ${fault}`, { errors: [{ path: 'body/url', message: fault }] })
   }
 
-  const shown = ({ secretCt: _, previousSecretCt: __, secretGeneration: ___, ...row }: EndpointRow): Endpoint => row
+  const livingUntil = ({ previousSecretUntil: until }: EndpointRow) =>
+    until !== null && until.getTime() > now() ? until : null
+  function shown(endpoint: EndpointRow): Endpoint {
+    const { secretCt: _, previousSecretCt: __, secretGeneration: ___, ...row } = endpoint
+    return { ...row, previousSecretUntil: livingUntil(endpoint) }
+  }
   const sealed = async (row: Pick<EndpointRow, 'id' | 'tenantId'>, column: string, generation: bigint, text: string) =>
     new Uint8Array(await box.seal(placeOf(row, column, generation), text))
   const listScope = (owner: string | null) => ({
@@ -69,18 +76,17 @@ export function createEndpointService({ store, box, cursors, allowsLoopback, now
   /** The keys that sign now, the newest first. @throws SealError, store_unavailable */
   async function keysOf(row: EndpointRow): Promise<Buffer[]> {
     const current = await box.open(placeOf(row, 'secret_ct', row.secretGeneration), row.secretCt)
-    const isOverlapping = row.previousSecretUntil !== null && row.previousSecretUntil.getTime() > now()
-    if (!isOverlapping || row.previousSecretCt === null) return [keyOf(current)]
+    if (livingUntil(row) === null || row.previousSecretCt === null) return [keyOf(current)]
     const place = placeOf(row, 'previous_secret_ct', row.secretGeneration)
     return [keyOf(current), keyOf(await box.open(place, row.previousSecretCt))]
   }
 
   return {
     /** @throws invalid_request (url), conflict where the owner has 20 */
-    async create(owner: string | null, { url, description, events }: EndpointInput): Promise<EndpointWithSecret> {
+    async create(owner: string | null, input: EndpointInput): Promise<EndpointWithSecret> {
+      const { url, description, events, secret = newWebhookSecret() } = input
       checkUrl(url)
       const place = { id: uuidv7(), tenantId: owner }
-      const secret = newWebhookSecret()
       const created = await store.create(
         {
           ...place,

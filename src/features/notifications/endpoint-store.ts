@@ -38,7 +38,8 @@ export function createEndpointStore(db: PrismaClient) {
     create: (endpoint: NewEndpoint, most: number): Promise<EndpointRow | null> =>
       db.$transaction(async (db) => {
         // of one owner one after the other, or two at once would both find room
-        await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0))`
+        const lock = `webhook_endpoints:${endpoint.tenantId ?? 'operator'}`
+        await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
         const known = await db.webhookEndpoint.count({ where: { tenantId: endpoint.tenantId } })
         return known < most ? await db.webhookEndpoint.create({ data: endpoint }) : null
       }),

@@ -1,14 +1,10 @@
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  parseRecallSecret,
-  type SignatureVerdict,
-  signaturePresence,
-  verifyRecallSignature,
-} from '../../../src/recall/signature.ts'
+import { parseWebhookSecret } from '../../../src/lib/standard-webhooks.ts'
+import { type SignatureVerdict, signaturePresence, verifyRecallSignature } from '../../../src/recall/signature.ts'
 
-const KEY = parseRecallSecret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') as Buffer
+const KEY = parseWebhookSecret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') as Buffer
 const ID = 'msg_p5jXN8AQM9LWM0D4loKWxJek'
 const TS = 1_614_265_330
 const GET_SIGNATURE = 'v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A='
@@ -252,7 +248,7 @@ test('no other id, time, body or key verifies, and nothing throws', () => {
 describe('verification secrets', () => {
   test.each([24, 32, 64])('of %i bytes are taken', (bytes) => {
     const key = randomBytes(bytes)
-    expect(parseRecallSecret(`whsec_${key.toString('base64')}`)).toEqual(key)
+    expect(parseWebhookSecret(`whsec_${key.toString('base64')}`)).toEqual(key)
   })
 
   test('of another length, alphabet, prefix or spelling are refused', () => {
@@ -271,6 +267,6 @@ describe('verification secrets', () => {
       `whsec_${'-_'.repeat(16)}`,
       `whsec_${'A'.repeat(42)}B=`,
     ]
-    for (const text of bad) expect(parseRecallSecret(text), text).toBeNull()
+    for (const text of bad) expect(parseWebhookSecret(text), text).toBeNull()
   })
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { parseWebhookSecret } from '../../../lib/standard-webhooks.ts'
 import { isoTime, objectId, pageOf, pageQuery } from '../../../plugins/responses.ts'
-import { parseRecallSecret } from '../../../recall/signature.ts'
 
 /** Recall's clouds: logins, keys, secrets and bots of one are unknown in the others. */
 const REGIONS = ['us-east-1', 'us-west-2', 'eu-central-1', 'ap-northeast-1'] as const
@@ -10,7 +10,7 @@ const verificationSecret = z
   .string()
   .max(200)
   .transform((text, context) => {
-    const key = parseRecallSecret(text)
+    const key = parseWebhookSecret(text)
     if (key) return key
     // the default issue would repeat the input
     context.addIssue({ code: 'custom', message: 'must be whsec_ followed by base64 of 24 to 64 bytes', input: '' })
