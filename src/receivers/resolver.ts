@@ -16,10 +16,11 @@ const LOCALHOST: LookupAddress[] = [
 /**
  * Asks the name servers themselves. The system's resolver would hold one of the process's four threads for each name, and a
  * tenant whose name servers are slow could keep Zoom and the database from being resolved; it also knows names of
- * `/etc/hosts`, which no receiver has.
+ * `/etc/hosts`, which no receiver has. `servers` are the system's by default.
  */
-export function createResolver(): Resolve {
+export function createResolver({ servers }: { servers?: string[] } = {}): Resolve {
   const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
+  if (servers) resolver.setServers(servers)
   return async (hostname) => {
     if (hostname === 'localhost') return LOCALHOST
     const [v4, v6] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)])

@@ -46,15 +46,10 @@ function parsePosition(text: string): Position {
 /** A bot that was refused asks again for a while, and comes late itself. */
 const GRACE = Prisma.sql`interval '15 minutes'`
 
-/**
- * Whom a mint for a pass would ask (contract §5): the meeting's host, unless the pass is for OBF alone and names others; and
- * those it names for OBF. `joined` are passes p with their meeting m.
- */
-const ASKED = Prisma.sql`
-  (SELECT m.external_user_id AS asked
-    WHERE m.external_user_id IS NOT NULL AND NOT (p.kinds = ARRAY['obf'] AND cardinality(p.on_behalf_of) > 0)
-   UNION
-   SELECT unnest(p.on_behalf_of) WHERE 'obf' = ANY (p.kinds))`
+// whom a mint for the pass p would ask (contract §5): the meeting's host, unless it is for OBF alone and names others …
+const ASKS_MEETING_HOST = Prisma.sql`NOT (p.kinds = ARRAY['obf'] AND cardinality(p.on_behalf_of) > 0)`
+// … and those whom it names
+const ASKS_NAMED = Prisma.sql`'obf' = ANY (p.kinds)`
 
 const livingAt = (asOf: Prisma.Sql) =>
   Prisma.sql`p.revoked_at IS NULL AND p.expires_at > ${asOf} AND p.join_at >= ${asOf} - ${GRACE}`
@@ -89,7 +84,10 @@ export function createNextPassStore(db: PrismaClient): NextPassStore {
                  (extract(epoch FROM p.join_at) * 1000000)::bigint AS join_at_us
             FROM passes p
             LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
-           CROSS JOIN LATERAL ${ASKED} u
+           CROSS JOIN LATERAL (
+             SELECT m.external_user_id AS asked WHERE m.external_user_id IS NOT NULL AND ${ASKS_MEETING_HOST}
+             UNION ALL
+             SELECT unnest(p.on_behalf_of) WHERE ${ASKS_NAMED}) u
            WHERE p.tenant_id = ${tenantId}::uuid AND ${livingAt(asOf)}
            ORDER BY u.asked, p.join_at, p.id)
         SELECT ${HOST_COLUMNS}, pass_id AS "passId", meeting_id AS "meetingId", join_at AS "joinAt",
@@ -100,13 +98,18 @@ export function createNextPassStore(db: PrismaClient): NextPassStore {
       return rows.map(toRanked)
     },
     ofHost: (tenantId, hostId, limit) => db.$queryRaw<NextPass[]>`
-      SELECT p.id AS "passId", p.meeting_id AS "meetingId", p.join_at AS "joinAt"
-        FROM hosts h
-        JOIN passes p ON p.tenant_id = h.tenant_id
-        LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
-       CROSS JOIN LATERAL ${ASKED} u
-       WHERE h.tenant_id = ${tenantId}::uuid AND h.id = ${hostId}::uuid AND p.tenant_id = ${tenantId}::uuid
-         AND u.asked = h.external_user_id AND ${livingAt(Prisma.sql`now()`)}
-       ORDER BY p.join_at, p.id LIMIT ${limit}`,
+      WITH host AS (
+        SELECT external_user_id FROM hosts WHERE tenant_id = ${tenantId}::uuid AND id = ${hostId}::uuid)
+      SELECT id AS "passId", meeting_id AS "meetingId", join_at AS "joinAt" FROM (
+        SELECT p.id, p.meeting_id, p.join_at
+          FROM host
+          JOIN meetings m ON m.tenant_id = ${tenantId}::uuid AND m.external_user_id = host.external_user_id
+          JOIN passes p ON p.tenant_id = ${tenantId}::uuid AND p.meeting_id = m.meeting_id
+         WHERE ${livingAt(Prisma.sql`now()`)} AND ${ASKS_MEETING_HOST}
+        UNION
+        SELECT p.id, p.meeting_id, p.join_at
+          FROM host JOIN passes p ON p.tenant_id = ${tenantId}::uuid AND p.on_behalf_of @> ARRAY[host.external_user_id]
+         WHERE ${livingAt(Prisma.sql`now()`)} AND ${ASKS_NAMED}) asking
+       ORDER BY join_at, id LIMIT ${limit}`,
   }
 }
