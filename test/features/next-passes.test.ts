@@ -126,7 +126,7 @@ describe('a pass counts', () => {
 
 describe('paging through them', () => {
   test('gives each host once, in order, whatever the size of a page', async () => {
-    const hosts = []
+    const hosts: SeededHost[] = []
     for (let count = 0; count < 7; count++) hosts.push(await newHost())
     const joinAt = inMinutes(9)
     // two at one time, and two without a pass: what the id decides
