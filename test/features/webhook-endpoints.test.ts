@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { EVENT_TYPES } from '../../src/features/notifications/event-types.ts'
+import { createOutboxStore } from '../../src/features/notifications/outbox-store.ts'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newKey, newTenantWithKey, outcomeOf } from '../helpers/management.ts'
 
@@ -274,4 +275,20 @@ test('every type of event can be asked for, and one that is named twice counts o
   expect((await newEndpoint({ events: EVENT_TYPES })).endpoint.events).toEqual(EVENT_TYPES)
   const twice = ['app.paused', 'app.paused']
   expect((await newEndpoint({ events: twice })).endpoint.events).toEqual(['app.paused'])
+})
+
+test('an endpoint that is deleted just as an event is dispatched keeps it from no other', async () => {
+  const [gone, living] = [await newEndpoint(), await newEndpoint()]
+  const { rows } = await t.app.pools.main.query(
+    `INSERT INTO webhook_events (tenant_id, type, subject_id, claimed_until)
+     VALUES ($1, 'host.connected', $1, now() + interval '1 h') RETURNING id`,
+    [tenant.id],
+  )
+  await tenant.call('DELETE', gone.url)
+  const { dispatch } = createOutboxStore(t.app.prisma)
+  await dispatch(rows[0].id, Buffer.from('sealed'), [gone.endpoint, living.endpoint])
+  const filed = 'SELECT endpoint_id, tenant_id FROM webhook_deliveries WHERE event_id = $1'
+  expect((await t.app.pools.main.query(filed, [rows[0].id])).rows).toEqual([
+    { endpoint_id: living.endpoint.id, tenant_id: tenant.id },
+  ])
 })

@@ -39,14 +39,18 @@ export function createOutboxStore(db: PrismaClient) {
       RETURNING e.id, e.tenant_id AS "tenantId", e.type, e.subject_id AS "subjectId", e.facts, e.created_at AS "createdAt"`,
 
     /** The event is dispatched: with its body and one delivery for each endpoint, or with neither where nobody listens. */
-    dispatch: (eventId: string, payloadCt: Buffer | null, endpoints: { id: string; tenantId: string | null }[]) =>
+    dispatch: (eventId: string, payloadCt: Buffer | null, endpoints: { id: string }[]) =>
       db.$transaction(async (db) => {
         const isOurs = await db.$executeRaw`
           UPDATE webhook_events SET dispatched_at = now(), payload_ct = ${payloadCt}
            WHERE id = ${eventId}::uuid AND dispatched_at IS NULL`
         if (isOurs === 0 || endpoints.length === 0) return
+        // an endpoint that was deleted meanwhile is nobody to tell: its foreign key would fail the others' deliveries too
+        const ids = endpoints.map(({ id }) => id)
+        const living = await db.$queryRaw<{ id: string; tenantId: string | null }[]>`
+          SELECT id, tenant_id AS "tenantId" FROM webhook_endpoints WHERE id = ANY(${ids}::uuid[]) FOR KEY SHARE`
         await db.webhookDelivery.createMany({
-          data: endpoints.map(({ id, tenantId }) => ({ id: uuidv7(), tenantId, endpointId: id, eventId })),
+          data: living.map(({ id, tenantId }) => ({ id: uuidv7(), tenantId, endpointId: id, eventId })),
           skipDuplicates: true,
         })
       }),
