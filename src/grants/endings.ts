@@ -16,12 +16,15 @@ export type EndingReason = 'deauthorized' | 'user_removed'
 export type EndingOutcome = 'applied' | 'older' | 'unknown_user'
 
 /**
- * A user whose data was erased authorises again: the grant has his name again. A statement of its own, before the grant is looked for.
+ * A user whose data was erased authorises again: the grant has his name again. A statement of its own, before the grant is looked for; where
+ * an event came in between once, the user has two rows, and the one with his name is his.
  * `erased_zoom_user` (a function of the database) gives the pseudonym that stands for a user of an app from then on.
  */
 export const RECOGNISE = statement(
   'grant_recognise',
-  `UPDATE grants SET zoom_user_id = $2 WHERE zoom_app_id = $1 AND zoom_user_id = erased_zoom_user(zoom_app_id, $2)`,
+  `UPDATE grants SET zoom_user_id = $2
+    WHERE zoom_app_id = $1 AND zoom_user_id = erased_zoom_user(zoom_app_id, $2)
+      AND NOT EXISTS (SELECT FROM grants x WHERE x.zoom_app_id = $1 AND x.zoom_user_id = $2)`,
 )
 
 /** The grants of this user, of this app alone; a grant that does not know its account is recognised by the user. */

@@ -25,7 +25,7 @@ afterAll(() => t.stop())
 
 const anyPath = ({ path }: ApiRoute) => {
   const id = crypto.randomUUID()
-  return pathWith(path, { id, key_id: id, workspace_id: id, meeting_id: '111111111' })
+  return pathWith(path, { id, key_id: id, workspace_id: id, delivery_id: id, meeting_id: '111111111' })
 }
 const request = (route: ApiRoute, headers: Record<string, string | string[]>) =>
   t.app.inject({ method: route.method, url: anyPath(route), headers, ...(route.hasBody ? { payload: {} } : {}) })

@@ -113,6 +113,23 @@ describe('app_deauthorized', () => {
     expect([shown.status, shown.status_reason]).toEqual(['reconnect_required', 'deauthorized'])
   })
 
+  test('that lands in the middle of a new consent costs no later one: the pair is stored each time', async () => {
+    const host = await newVaultHost(t)
+    const { user, account } = await whose(host)
+    await zoomSends(t, deauthorization(user, account))
+    await until(() => statusOf(host)).toEqual(['reconnect_required', 'deauthorized'])
+    // as if the event had come between the look for the pseudonym and the upsert: the user has a second row
+    await rows(
+      t,
+      `INSERT INTO grants (id, zoom_app_id, zoom_user_id, scopes)
+       SELECT gen_random_uuid(), zoom_app_id, $2, '{}' FROM grants WHERE id = $1`,
+      [host.grantId, user],
+    )
+    for (let again = 0; again < 2; again++)
+      expect(await t.connectHost(host.externalUserId, host.email)).toMatchObject({ id: host.hostId, status: 'connected' })
+    expect(told(await t.bot(host.joinUrl))).toEqual([200])
+  })
+
   test('does not let another Zoom user take the place of the one who left', async () => {
     const host = await newVaultHost(t)
     const { user, account } = await whose(host)
