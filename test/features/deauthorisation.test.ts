@@ -126,7 +126,10 @@ describe('app_deauthorized', () => {
       [host.grantId, user],
     )
     for (let again = 0; again < 2; again++)
-      expect(await t.connectHost(host.externalUserId, host.email)).toMatchObject({ id: host.hostId, status: 'connected' })
+      expect(await t.connectHost(host.externalUserId, host.email)).toMatchObject({
+        id: host.hostId,
+        status: 'connected',
+      })
     expect(told(await t.bot(host.joinUrl))).toEqual([200])
   })
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { SealedAnswer } from '../../plugins/idempotency.ts'
-import { errorResponses } from '../../plugins/responses.ts'
-import { hostParams, releaseBody, releaseResponse } from './schemas.ts'
+import { emptyBody, errorResponses } from '../../plugins/responses.ts'
+import { hostParams, releaseResponse } from './schemas.ts'
 
 interface Pair {
   refreshToken: string
@@ -34,7 +34,7 @@ export const releaseRoutes: FastifyPluginAsyncZod<ReleaseDeps> = async (app, { h
         operationId: 'releaseHost',
         tags: ['hosts'],
         params: hostParams,
-        body: releaseBody,
+        body: emptyBody,
         response: { 200: releaseResponse, ...errorResponses },
       },
     },

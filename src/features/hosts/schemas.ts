@@ -39,8 +39,5 @@ export const hostsResponse = pageOf(
   }),
 )
 
-/** Nothing is to be said; an empty object is taken. */
-export const releaseBody = z.strictObject({}).nullish()
-
 /** The pair, given out once. */
 export const releaseResponse = z.object({ refresh_token: z.string(), access_token: z.string(), expires_at: isoTime() })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { errorResponses } from '../../plugins/responses.ts'
+import { emptyBody, errorResponses } from '../../plugins/responses.ts'
 import type { DeliveryService } from './deliveries.ts'
 import {
   deliveriesParams,
@@ -65,6 +65,7 @@ export const deliveryRoutes: FastifyPluginAsyncZod<DeliveryRouteOptions> = async
         operationId: `redeliver${named}WebhookDelivery`,
         tags,
         params: deliveryParams,
+        body: emptyBody,
         response: { 202: deliveryResponse, ...errorResponses },
       },
     },

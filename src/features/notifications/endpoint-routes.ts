@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { emptyBody, errorResponses, noContent } from '../../plugins/responses.ts'
 import {
   createEndpointBody,
   endpointParams,
@@ -114,6 +114,7 @@ export const endpointRoutes: FastifyPluginAsyncZod<EndpointRouteOptions> = async
         operationId: `rotate${named}Secret`,
         tags,
         params: endpointParams,
+        body: emptyBody,
         response: { 200: endpointWithSecretResponse, ...errorResponses },
       },
     },
