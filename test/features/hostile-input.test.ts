@@ -14,7 +14,13 @@ beforeAll(async () => {
 })
 afterAll(() => t.stop())
 
-const VALUES = { id: DEFAULT_TENANT, key_id: DEFAULT_TENANT, workspace_id: DEFAULT_TENANT, meeting_id: '111111111' }
+const VALUES = {
+  id: DEFAULT_TENANT,
+  key_id: DEFAULT_TENANT,
+  workspace_id: DEFAULT_TENANT,
+  delivery_id: DEFAULT_TENANT,
+  meeting_id: '111111111',
+}
 const send = (route: ApiRoute, payload: string | Buffer, contentType: string | null = 'application/json') =>
   t.app.inject({
     method: route.method,
