@@ -84,7 +84,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     keepAlive,
     endings,
     jobQueue: createJobQueue({
-      pool: app.pools.main,
+      pool: app.pools.jobs,
       log,
       isForeign: installation.isForeign,
       now: () => performance.now(),

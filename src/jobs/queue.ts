@@ -40,7 +40,7 @@ export interface JobQueueDeps {
 // while the database is away every worker says so at every poll
 const COMPLAIN_EVERY_MS = 30_000
 
-/** pg-boss talks through the service's own pool. A text of several statements gives several results: the last one counts. */
+/** pg-boss talks through a pool of ours. A text of several statements gives several results: the last one counts. */
 function throughPool(pool: Pool): Db {
   return {
     async executeSql(text, values) {

@@ -11,7 +11,8 @@ declare module 'fastify' {
     sql: Sql
     /** Two connections of their own: a pool full of requests must not block the write of a rotated token. */
     reserveSql: Sql
-    pools: Record<'main' | 'mint' | 'reserve', pg.Pool>
+    /** `jobs`: the queue asks all the time, and must not stand in line before a request. */
+    pools: Record<'main' | 'mint' | 'reserve' | 'jobs', pg.Pool>
   }
 }
 
@@ -33,7 +34,7 @@ function createPool(connectionString: string, max: number, onError: (error: Erro
   return pool
 }
 
-/** One pool for Prisma, one for the minting path, two reserved connections; all closed with the app. */
+/** One pool for Prisma, one for the minting path, two reserved connections, two for jobs; all closed with the app. */
 export const prisma = fp(
   async (app) => {
     const { DATABASE_URL, DATABASE_MINT_URL, DATABASE_POOL_MAX } = app.config
@@ -41,13 +42,14 @@ export const prisma = fp(
     const main = createPool(DATABASE_URL, DATABASE_POOL_MAX, onError)
     const mint = DATABASE_MINT_URL === DATABASE_URL ? main : createPool(DATABASE_MINT_URL, DATABASE_POOL_MAX, onError)
     const reserve = createPool(DATABASE_MINT_URL, 2, onError)
-    app.decorate('pools', { main, mint, reserve })
+    const jobs = createPool(DATABASE_URL, 2, onError)
+    app.decorate('pools', { main, mint, reserve, jobs })
     app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(main) }))
     app.decorate('sql', createSql(mint))
     app.decorate('reserveSql', createSql(reserve))
     app.addHook('onClose', async () => {
       await app.prisma.$disconnect()
-      await Promise.all([...new Set([main, mint, reserve])].map((pool) => (pool.ended ? undefined : pool.end())))
+      await Promise.all([...new Set([main, mint, reserve, jobs])].map((pool) => (pool.ended ? undefined : pool.end())))
     })
   },
   { name: 'prisma', dependencies: ['config'] },
