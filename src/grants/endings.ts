@@ -28,7 +28,7 @@ export const RECOGNISE = statement(
 )
 
 /** The grants of this user, of this app alone; a grant that does not know its account is recognised by the user. */
-const OF_USER = `g.zoom_app_id = $1 AND g.zoom_user_id IN ($2, erased_zoom_user(g.zoom_app_id, $2))
+const OF_USER = `g.zoom_app_id = $1 AND g.zoom_user_id = $2
        AND ($3::text IS NULL OR g.zoom_account_id IS NULL OR g.zoom_account_id = $3)`
 /** An account-level app is installed for a whole account: whoever of it gave the grant. */
 const OF_ACCOUNT = `g.zoom_app_id = $1 AND $2::text IS NOT NULL AND g.zoom_account_id = $3`
@@ -37,60 +37,78 @@ const OF_ACCOUNT = `g.zoom_app_id = $1 AND $2::text IS NOT NULL AND g.zoom_accou
  * Ends grants at once and for good: tokens and what is known of the person are erased, the generation moves, so that a refresh in
  * flight can neither store nor condemn anything. In the same commit go what was kept beside the grant because of that person
  * (links made for their address, meetings we found), and a line of the trail for each tenant.
+ *
+ * By compare-and-set on the generation: a pair that a new consent stored between the look and the write is not of those that the
+ * event is about. The statement tells what it left for that reason. A user who has a second row already (RECOGNISE) leaves two
+ * pseudonyms: the grant's id makes the later one its own.
  */
 const endingOf = (label: string, who: string) =>
   statement(
     label,
     `WITH gone AS (
-       SELECT g.id, g.email FROM grants g JOIN grant_tokens t ON t.grant_id = g.id
-        WHERE ${who} AND g.connected_at <= $4
-          FOR UPDATE OF t), -- the tokens first, as every statement that stores a pair does
-     linked AS (
-       SELECT h.tenant_id, h.external_user_id, gone.email FROM hosts h JOIN gone ON gone.id = h.grant_id
-       UNION ALL
-       SELECT o.tenant_id, o.external_user_id, gone.email FROM organizations o JOIN gone ON gone.id = o.grant_id),
-     tokens AS (
+       SELECT g.id, g.zoom_user_id, g.email, t.gen FROM grants g JOIN grant_tokens t ON t.grant_id = g.id
+        WHERE ${who} AND g.connected_at <= $4),
+     tokens AS ( -- before the grant, as in every statement that stores a pair
        UPDATE grant_tokens t
           SET gen = t.gen + 1, status = CASE WHEN t.status = 'disconnected' THEN t.status ELSE 'reconnect_required' END,
               status_reason = CASE WHEN t.status = 'disconnected' THEN t.status_reason ELSE $5 END,
-              refresh_ct = NULL, access_ct = NULL, access_expires_at = NULL, lease_until = NULL, lease_owner = NULL,
+              refresh_ct = NULL, access_ct = NULL, access_expires_at = NULL, lease_until = NULL,
+              lease_owner = CASE WHEN t.status = 'disconnected' THEN t.lease_owner END, -- let go without being revoked
               intent_gen = NULL, intent_at = NULL
-         FROM gone WHERE t.grant_id = gone.id),
+         FROM gone WHERE t.grant_id = gone.id AND t.gen = gone.gen
+       RETURNING t.grant_id, gone.zoom_user_id, gone.email),
+     linked AS (
+       SELECT h.tenant_id, h.external_user_id, x.grant_id, x.email, NULL::uuid AS organization_id
+         FROM hosts h JOIN tokens x ON x.grant_id = h.grant_id
+       UNION ALL
+       SELECT o.tenant_id, o.external_user_id, x.grant_id, x.email, o.id
+         FROM organizations o JOIN tokens x ON x.grant_id = o.grant_id),
      person AS (
        UPDATE grants g SET email = NULL, display_name = NULL, zoom_account_id = NULL, blocked_reason = NULL,
-              zoom_user_id = erased_zoom_user(g.zoom_app_id, g.zoom_user_id)
-         FROM gone WHERE g.id = gone.id AND g.connected_at <= $4),
+              zoom_user_id = erased_zoom_user(g.zoom_app_id, x.zoom_user_id) ||
+                CASE WHEN EXISTS (SELECT FROM grants y WHERE y.zoom_app_id = g.zoom_app_id
+                                     AND y.zoom_user_id = erased_zoom_user(g.zoom_app_id, x.zoom_user_id))
+                     THEN ':' || g.id ELSE '' END
+         FROM tokens x WHERE g.id = x.grant_id AND g.connected_at <= $4),
      links AS (
        DELETE FROM connect_sessions s USING linked l
         WHERE s.tenant_id = l.tenant_id AND s.created_at <= $4
           AND (s.external_user_id = l.external_user_id OR lower(s.expected_email) = lower(l.email))),
      meetings_found AS (
        DELETE FROM meetings m USING linked l
-        WHERE m.tenant_id = l.tenant_id AND m.external_user_id = l.external_user_id AND m.source <> 'api'),
+        WHERE m.tenant_id = l.tenant_id AND m.external_user_id = l.external_user_id AND l.organization_id IS NULL
+          AND m.source <> 'api'),
+     meetings_of_organizations AS (
+       DELETE FROM meetings m USING linked l
+        WHERE m.tenant_id = l.tenant_id AND m.organization_id = l.organization_id AND m.source <> 'api'),
      trail AS (
        ${AUDIT_INSERT}
        SELECT gen_random_uuid(), l.tenant_id, 'zoom', 'grant.erased', l.grant_id, NULL, jsonb_build_object('reason', $5::text)
-         FROM (SELECT DISTINCT h.tenant_id, h.grant_id FROM hosts h JOIN gone ON gone.id = h.grant_id
-               UNION SELECT DISTINCT o.tenant_id, o.grant_id FROM organizations o JOIN gone ON gone.id = o.grant_id) l)
-     SELECT id FROM gone`,
+         FROM (SELECT DISTINCT tenant_id, grant_id FROM linked) l)
+     SELECT gone.id, x.grant_id IS NOT NULL AS "isEnded" FROM gone LEFT JOIN tokens x ON x.grant_id = gone.id`,
   )
 
 const END_USER = endingOf('grant_end_user', OF_USER)
 const END_ACCOUNT = endingOf('grant_end_account', OF_ACCOUNT)
 
-const DEACTIVATED = statement(
-  'grant_user_deactivated',
-  `UPDATE grants g SET blocked_reason = 'user_deactivated' WHERE ${OF_USER} AND g.connected_at <= $4 RETURNING g.id`,
-)
-const ACTIVATED = statement(
-  'grant_user_activated',
-  `UPDATE grants g SET blocked_reason = NULL
-    WHERE ${OF_USER} AND g.connected_at <= $4 AND g.blocked_reason = 'user_deactivated' RETURNING g.id`,
-)
+/** Of two such events the later counts, in whatever order they come. */
+const setActive = (label: string, blockedReason: string) =>
+  statement(
+    label,
+    `UPDATE grants g SET user_event_at = $4, blocked_reason = ${blockedReason}
+      WHERE ${OF_USER} AND g.connected_at <= $4 AND COALESCE(g.user_event_at < $4, true) RETURNING g.id`,
+  )
+const DEACTIVATED = setActive('grant_user_deactivated', `'user_deactivated'`)
+/** An admin's block of the app is another matter. */
+const ACTIVATED = setActive('grant_user_activated', `NULLIF(g.blocked_reason, 'user_deactivated')`)
 const KNOWN = statement(
   'grant_ending_known',
-  `SELECT EXISTS (SELECT FROM grants g WHERE (${OF_USER}) OR (${OF_ACCOUNT})) AS "isKnown"`,
+  `SELECT EXISTS (SELECT FROM grants g WHERE (${OF_USER}) OR (${OF_ACCOUNT})
+       OR g.zoom_app_id = $1 AND g.zoom_user_id = erased_zoom_user($1, $2)) AS "isKnown"`,
 )
+
+// each lost race means that a refresh or a consent was stored in between
+const MAX_TRIES = 20
 
 export interface EndingsDeps {
   sql: Sql
@@ -112,7 +130,14 @@ export function createEndings({ sql, forget }: EndingsDeps) {
     async end(ending: Ending, reason: EndingReason, ofAccount: boolean): Promise<EndingOutcome> {
       const { zoomAppId, zoomUserId, zoomAccountId, at } = ending
       const values = [zoomAppId, zoomUserId, zoomAccountId, at, reason]
-      return await outcomeOf(ending, idsOf(await sql.rows<{ id: string }>(ofAccount ? END_ACCOUNT : END_USER, values)))
+      const ended: string[] = []
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        // what an earlier try ended has another name now and is not found again
+        const found = await sql.rows<{ id: string; isEnded: boolean }>(ofAccount ? END_ACCOUNT : END_USER, values)
+        ended.push(...idsOf(found.filter(({ isEnded }) => isEnded)))
+        if (found.every(({ isEnded }) => isEnded)) return await outcomeOf(ending, ended)
+      }
+      throw new Error('a grant moved at every try to end it')
     },
     /** Locked out, or let in again: a fact about the user, which leaves the tokens as they are. */
     async setActive(ending: Ending, isActive: boolean): Promise<EndingOutcome> {

@@ -18,7 +18,11 @@ export type ParsedEvent =
   | { kind: 'malformed' }
 
 const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
-const envelope = z.object({ event: z.string().max(100), event_ts: z.number().optional(), payload: z.unknown() })
+const envelope = z.object({
+  event: z.string().max(100),
+  event_ts: z.number().optional().catch(undefined),
+  payload: z.unknown(),
+})
 // printable and short: the answer is a MAC of it under our secret
 const validation = z.object({ plainToken: z.string().regex(/^[\x21-\x7e]{1,100}$/) })
 const deauthorized = z.object({
@@ -32,9 +36,9 @@ const ofUser = z.object({ account_id: identifier.optional(), object: z.object({ 
 const USER_EVENTS = ['user.deactivated', 'user.activated', 'user.deleted', 'user.disassociated'] as const
 const isUserEvent = (name: string): name is (typeof USER_EVENTS)[number] => USER_EVENTS.includes(name as never)
 
-/** Milliseconds, of a plausible time; Zoom's documentation knows events without one. */
-const timeOf = (eventTs: number | undefined, otherwise: Date): Date =>
-  eventTs !== undefined && eventTs > 1e12 && eventTs < 1e13 ? new Date(eventTs) : otherwise
+/** Milliseconds, of a plausible time and none to come; Zoom's documentation knows events without one. */
+const timeOf = (eventTs: number | undefined, receivedAt: Date): Date =>
+  eventTs !== undefined && eventTs > 1e12 ? new Date(Math.min(eventTs, receivedAt.getTime())) : receivedAt
 
 /**
  * Reads an authentic event. `receivedAt` stands in where it does not say when it happened.

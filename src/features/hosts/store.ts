@@ -102,7 +102,7 @@ export function createHostStore(db: PrismaClient): HostStore {
     },
     async isSameZoomUser(grantId, otherGrantId) {
       const [row] = await db.$queryRaw<{ isSame: boolean }[]>`
-        SELECT erased_zoom_user(a.zoom_app_id, a.zoom_user_id) = erased_zoom_user(a.zoom_app_id, b.zoom_user_id) AS "isSame"
+        SELECT starts_with(erased_zoom_user(a.zoom_app_id, a.zoom_user_id), erased_zoom_user(a.zoom_app_id, b.zoom_user_id)) AS "isSame"
           FROM grant_states a, grant_states b WHERE a.grant_id = ${grantId}::uuid AND b.grant_id = ${otherGrantId}::uuid`
       return row?.isSame ?? false
     },

@@ -47,6 +47,11 @@ const DONE = statement(
   'zoom_event_done',
   `UPDATE zoom_events SET processed_at = now(), outcome = $2, payload_ct = NULL, claimed_until = NULL WHERE id = $1`,
 )
+/** What it said stays sealed, until PURGE, for who mends what was in its way. */
+const FAILED = statement(
+  'zoom_event_failed',
+  `UPDATE zoom_events SET processed_at = now(), outcome = 'failed', claimed_until = NULL WHERE id = $1`,
+)
 const LATER = statement(
   'zoom_event_later',
   `UPDATE zoom_events SET claimed_until = now() + $2 * interval '1 s' WHERE id = $1`,
@@ -73,6 +78,7 @@ export function createInboxStore(sql: Sql) {
     },
     claim: (limit: number): Promise<ClaimedEvent[]> => sql.rows<ClaimedEvent>(CLAIM, [limit]),
     done: (id: string, outcome: string) => sql.rows(DONE, [id, outcome]).then(() => undefined),
+    failed: (id: string) => sql.rows(FAILED, [id]).then(() => undefined),
     later: (id: string, seconds: number) => sql.rows(LATER, [id, seconds]).then(() => undefined),
     purge: () => sql.rows(PURGE, []).then(() => undefined),
     noteValidation: (zoomAppId: string) => sql.rows(VALIDATED, [zoomAppId]).then(() => undefined),

@@ -97,12 +97,13 @@ export function createZoomEventService(deps: ZoomEventDeps) {
       await process(claimed)
     } catch (error) {
       const fields = { err: error, zoom_app_id: claimed.zoomAppId, attempts: claimed.attempts }
-      if (claimed.attempts < MOST_ATTEMPTS) {
+      const isDatabaseAway = error instanceof AppError && error.code === 'store_unavailable'
+      if (claimed.attempts < MOST_ATTEMPTS || isDatabaseAway) {
         log.warn(fields, 'an event of Zoom’s was not processed; later again')
         return await store.later(claimed.id, RETRY_SECONDS).catch(() => {})
       }
       log.error(fields, 'an event of Zoom’s cannot be processed and is given up')
-      await store.done(claimed.id, 'failed').catch(() => {})
+      await store.failed(claimed.id).catch(() => {})
     }
   }
 

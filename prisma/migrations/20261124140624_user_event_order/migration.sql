@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "grants" ADD COLUMN     "user_event_at" TIMESTAMPTZ(6);
