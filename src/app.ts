@@ -147,6 +147,7 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
   // in this order on the way down: no job begins, outcomes are written, then Zoom and the pools are let go
   app.addHook('onClose', async () => {
     await services.jobQueue.stop(0)
+    await services.zoomEvents.stop()
     await services.ledger.flush()
     await services.vault.drain()
     await services.closeUpstreams()

@@ -75,6 +75,8 @@ export interface HistoryPosition {
 /** Beside `disconnected`: let go without being revoked, so a rotation that comes late is not revoked either. */
 export const KEPT_AT_ZOOM = 'kept_at_zoom'
 
+const UNIQUE_VIOLATION = '23505'
+
 export type GrantStore = ReturnType<typeof createGrantStore>
 
 // pg gives int8 as text
@@ -137,7 +139,9 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
     block: (grantId: string, reason: 'admin_disabled' | 'user_deactivated') =>
       sql.rows(statements.BLOCK, [grantId, reason]).then(() => undefined),
     async admitGrant(id: string, appId: string, userId: string, accountId: string | null, scopes: string[]) {
-      await reserve.rows(RECOGNISE, [appId, userId])
+      await reserve.rows(RECOGNISE, [appId, userId]).catch((error: { code?: unknown }) => {
+        if (error.code !== UNIQUE_VIOLATION) throw error // another consent made a row with his name just now: it is his
+      })
       const values = [id, appId, userId, accountId, scopes]
       const [row] = await reserve.rows<{ id: string }>(statements.ADMIT_GRANT, values)
       if (!row) throw new Error('the upsert of a grant gave no row')

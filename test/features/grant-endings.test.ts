@@ -89,6 +89,42 @@ test('a user who was erased in the middle of a consent is erased again when he r
   }
 })
 
+/** Somebody waits for a lock of this database. */
+const isWaiting = async () => (await rows(t, 'SELECT FROM pg_locks WHERE NOT granted')).length > 0
+
+test('a pair that a new consent stores while an older event looks at the grant stays', async () => {
+  const { id, user, account, grantId } = await seeded()
+  const consent = await t.app.pools.main.connect()
+  await consent.query('BEGIN')
+  await consent.query(`UPDATE grants SET connected_at = now() + interval '1 minute' WHERE id = $1`, [grantId])
+  await consent.query('UPDATE grant_tokens SET gen = gen + 1 WHERE grant_id = $1', [grantId])
+  const told = tell(deauthorization(user, account))
+  await expect.poll(isWaiting).toBe(true)
+  await consent.query('COMMIT')
+  consent.release()
+  await told
+  expect(await statusOf(id)).toEqual(['connected', null])
+  expect(await inbox()).toMatchObject([{ outcome: 'older' }])
+})
+
+test('a consent that meets another one of the same returning user is stored all the same', async () => {
+  const host = await newVaultHost(t)
+  const { user, account } = await whose(host)
+  await tell(deauthorization(user, account))
+  const other = await t.app.pools.main.connect()
+  await other.query('BEGIN')
+  await other.query(
+    `INSERT INTO grants (id, zoom_app_id, zoom_user_id, scopes)
+     SELECT gen_random_uuid(), zoom_app_id, $2, '{}' FROM grants WHERE id = $1`,
+    [host.grantId, user],
+  )
+  const connected = t.connectHost(host.externalUserId, host.email)
+  await expect.poll(isWaiting).toBe(true)
+  await other.query('COMMIT')
+  other.release()
+  expect(await connected).toMatchObject({ id: host.hostId, status: 'connected' })
+})
+
 test('a removal from a whole account takes the organization’s found meetings, and none of the admin’s own host', async () => {
   const { id: tenantId } = await newTenant(t)
   const [account, clientId] = [unique(), unique()]

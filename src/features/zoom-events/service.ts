@@ -69,6 +69,7 @@ export function createZoomEventService(deps: ZoomEventDeps) {
   const { store, zoomApps, endings, box, isForeignDatabase, log, now, count } = deps
   let working: Promise<void> | null = null
   let isMoreWaiting = false
+  let isStopping = false
   let toldSilenceAtMs = Number.NEGATIVE_INFINITY
 
   async function apply(app: EventApp, { type, clientId, ...whose }: UserEvent): Promise<string> {
@@ -103,6 +104,7 @@ export function createZoomEventService(deps: ZoomEventDeps) {
         return await store.later(claimed.id, RETRY_SECONDS).catch(() => {})
       }
       log.error(fields, 'an event of Zoom’s cannot be processed and is given up')
+      count('any', 'failed')
       await store.failed(claimed.id).catch(() => {})
     }
   }
@@ -112,14 +114,15 @@ export function createZoomEventService(deps: ZoomEventDeps) {
       isMoreWaiting = false
       const claimed = await store.claim(AT_ONCE)
       // of one user one after the other, in the order in which they came: they are few
-      for (const event of claimed) await processSafely(event)
+      // what is left when the process stops is somebody else's once its claim has ended
+      for (const event of claimed) if (!isStopping) await processSafely(event)
       isMoreWaiting ||= claimed.length === AT_ONCE
-    } while (isMoreWaiting)
+    } while (isMoreWaiting && !isStopping)
   }
 
   /** Does what waits in the inbox; one run at a time, and once more for what came in meanwhile. @throws store_unavailable */
   async function processAcrossTenants(): Promise<void> {
-    if (isForeignDatabase()) return
+    if (isForeignDatabase() || isStopping) return
     isMoreWaiting = true
     working ??= processAll().finally(() => {
       working = null
@@ -132,7 +135,10 @@ export function createZoomEventService(deps: ZoomEventDeps) {
     const secrets = await zoomApps.webhookSecretsOf(zoomAppId)
     if (!secrets || secrets.length === 0) throw notFound()
     const verdict = verifyZoomEvent({ rawHeaders, body, secrets, nowMs: now() })
-    if (!verdict.ok) throw refuse(verdict.reason)
+    if (!verdict.ok) {
+      count('unverified', verdict.reason)
+      throw refuse(verdict.reason)
+    }
     return verdict.secret
   }
 
@@ -171,6 +177,11 @@ export function createZoomEventService(deps: ZoomEventDeps) {
       return null
     },
     processAcrossTenants,
+    /** Nothing new is begun, and the event in hand ends. */
+    async stop(): Promise<void> {
+      isStopping = true
+      await working?.catch(() => {})
+    },
     purgeAcrossTenants: () => store.purge(),
     /** Zoom validates every endpoint every 72 hours: where it has stopped, events have too. @throws store_unavailable */
     async findSilenceAcrossTenants(): Promise<void> {
