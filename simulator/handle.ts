@@ -21,7 +21,7 @@ import {
 } from './schemas.ts'
 import { DEFAULT_SEED, type Seed } from './seed.ts'
 import { type App, ControlError, type Meeting, parseInput, type State, type User } from './state.ts'
-import { deliverEvent } from './webhook.ts'
+import { deliverEvent, happenAtZoom } from './webhook.ts'
 import type { Zoom } from './zoom.ts'
 
 export interface SimulatorOptions {
@@ -131,7 +131,10 @@ export function createControls({ state, zoom, recall, seed, modes: firstModes }:
     },
     join: zoom.mints.join,
     recallCall: recall.call,
-    deliverEvent,
+    deliverEvent(input) {
+      happenAtZoom(input, state, zoom.grants.revoke)
+      return deliverEvent(input)
+    },
     advanceClock: state.advanceClock,
   }
 

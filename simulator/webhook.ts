@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { type CallResult, sendCall } from './call.ts'
 import { type WebhookInput, webhookInput } from './schemas.ts'
-import { parseInput } from './state.ts'
+import { parseInput, type State } from './state.ts'
 
 /** Zoom's documented limit for an answer to an event is 3 s. */
 const DEFAULT_TIMEOUT_MS = 3000
@@ -10,6 +10,21 @@ const DEFAULT_TIMEOUT_MS = 3000
 function signZoomEvent(secret: string, timestamp: number, body: string): Record<string, string> {
   const hex = createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')
   return { 'x-zm-request-timestamp': String(timestamp), 'x-zm-signature': `v0=${hex}` }
+}
+
+/** Does at Zoom what an event tells of, where it is about a known user: nobody is told of what has not happened. */
+export function happenAtZoom(
+  { event: { event, payload } }: WebhookInput,
+  state: Pick<State, 'findUser'>,
+  revoke: (userId: string, clientId?: string) => number,
+): void {
+  const said = payload as { user_id?: unknown; client_id?: unknown; object?: { id?: unknown } } | null | undefined
+  const user = state.findUser(String(said?.user_id ?? said?.object?.id ?? ''))
+  if (!user) return
+  if (event === 'app_deauthorized') revoke(user.id, typeof said?.client_id === 'string' ? said.client_id : undefined)
+  if (event === 'user.deleted' || event === 'user.disassociated') revoke(user.id)
+  if (event === 'user.deactivated') user.status = 'deactivated'
+  if (event === 'user.activated') user.status = 'active'
 }
 
 /** Delivers one event as Zoom does, once; without `secret` an unsigned one. @throws ControlError */

@@ -1,7 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { startSimulator } from '../../simulator/server.ts'
 import { startTestApp } from '../helpers/app.ts'
-import { WEBHOOK_SECRET } from '../helpers/zoom-events.ts'
+import { deauthorization, userEvent, WEBHOOK_SECRET } from '../helpers/zoom-events.ts'
+import { APP, connect, HOST, OTHER, refresh, simulator } from './client.ts'
 
 test('delivers an event that a service takes, and one without a secret that it refuses', async () => {
   const t = await startTestApp({ env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET } })
@@ -18,4 +19,23 @@ test('delivers an event that a service takes, and one without a secret that it r
   const validation = { event: 'endpoint.url_validation', payload: { plainToken: 'abc' } }
   const answer = await zoom.deliverEvent({ url, secret: WEBHOOK_SECRET, event: validation })
   expect([answer.status, JSON.parse(answer.body).plainToken]).toEqual([200, 'abc'])
+})
+
+test('what an event tells of has happened at Zoom, to that user alone', async () => {
+  const sim = await simulator()
+  const [pair, others] = [await connect(sim), await connect(sim, OTHER)]
+  const { id, account_id: account } = sim.addUser({ email: HOST })
+  const url = 'http://127.0.0.1:1/nobody' // an event that nobody takes is true all the same
+  await sim.deliverEvent({ url, event: deauthorization(id, account, new Date(), 'another-app') })
+  const next = await refresh(sim, pair.refresh_token)
+  expect(next.status).toBe(200)
+  await sim.deliverEvent({ url, event: deauthorization(id, account, new Date(), APP.id) })
+  expect(sim.liveRefreshToken(HOST, APP.id)).toBe(null)
+  await sim.deliverEvent({ url, event: userEvent('user.deactivated', id, account) })
+  expect(sim.addUser({ email: HOST }).status).toBe('deactivated')
+  await sim.deliverEvent({ url, event: userEvent('user.activated', id, account) })
+  expect(sim.addUser({ email: HOST }).status).toBe('active')
+  expect(sim.liveRefreshToken(OTHER, APP.id)).toBe(others.refresh_token)
+  await sim.deliverEvent({ url, event: userEvent('user.deleted', sim.addUser({ email: OTHER }).id, account) })
+  expect(sim.liveRefreshToken(OTHER, APP.id)).toBe(null)
 })
