@@ -46,7 +46,8 @@ function registerJsonParser(app: FastifyInstance): void {
       done(invalid('The body is not UTF-8.'))
       return
     }
-    parse(request, text, done)
+    // no route takes null, and a route that takes no body could not tell the two apart
+    parse(request, text, (error, json) => done(error ?? (json === null ? invalid('The body is null.') : null), json))
   })
 }
 
