@@ -20,6 +20,7 @@ import { recallWorkspaceRoutes } from './features/tenants/recall-workspaces/rout
 import { tenantRoutes } from './features/tenants/routes.ts'
 import { DEFAULT_TENANT_ID } from './features/tenants/service.ts'
 import { zoomAppRoutes } from './features/tenants/zoom-apps/routes.ts'
+import { lendingRoutes } from './features/tokens/lending-routes.ts'
 import { tokenRoutes } from './features/tokens/routes.ts'
 import { zoomEventRoutes } from './features/zoom-events/routes.ts'
 import { apiAuth } from './plugins/api-auth.ts'
@@ -99,6 +100,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(meetingRoutes, services)
       await scope.register(passRoutes, services)
       await scope.register(mintRoutes, services)
+      await scope.register(lendingRoutes, services)
       await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'tenant' })
       await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'tenant' })
     },

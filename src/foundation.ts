@@ -48,7 +48,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage, grantUpkeep, keepAlive, endings, handOver } = createGrants({
+  const { vault, lineage, grantUpkeep, keepAlive, endings, handOver, lender } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -83,6 +83,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     grantUpkeep,
     keepAlive,
     endings,
+    lender,
     jobQueue: createJobQueue({
       pool: app.pools.jobs,
       log,

@@ -32,6 +32,7 @@ import { createTenantService, DEFAULT_TENANT_ID } from './features/tenants/servi
 import { createTenantStore } from './features/tenants/store.ts'
 import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
 import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
+import { createLendingService } from './features/tokens/lending.ts'
 import { createTokenService } from './features/tokens/service.ts'
 import { createInboxStore } from './features/zoom-events/inbox-store.ts'
 import { createZoomEventService } from './features/zoom-events/service.ts'
@@ -222,12 +223,16 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   })
   const { countMint, countUnsigned } = metrics
   const ledger = createLedger({ store: createLedgerStore(sql), log, countMint, countUnsigned })
+  const { lend } = foundation.lender
   const tokens = createTokenService({
     vault,
+    lend,
     mintAtZoom: foundation.zoomMint.mint,
     settle: ledger.settle,
     zoomTimeoutMs: config.ZOOM_TIMEOUT_MS,
   })
+  const { openLent, settle } = ledger
+  const lending = createLendingService({ lend, openLent, settle })
   const mints = createMintService({ store: createMintStore(prisma), cursors })
   const connect = createConnectServices(app, foundation, operator)
   return {
@@ -247,6 +252,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     passes,
     ledger,
     tokens,
+    lending,
     mints,
     idempotencyKeys: createIdempotencyStore(prisma),
   }

@@ -56,6 +56,8 @@ export interface FreshToken {
   accessToken: string
   gen: bigint
   lifeSeconds: number
+  /** Seconds since 1970 by the database's clock. */
+  expiresAtSeconds: number
 }
 
 // longer than any caller waits, on purpose: aborting a refresh creates the ambiguity it fears
@@ -111,7 +113,8 @@ export function createAttempt(deps: AttemptDeps) {
     const { storedAtSeconds } = stored
     watermarks.note(grantId, { gen, storedAtSeconds })
     watermarks.keep(grantId, gen, pair, stored)
-    return { accessToken, gen, lifeSeconds: expiresInSeconds, storedAtSeconds }
+    const expiresAtSeconds = storedAtSeconds + expiresInSeconds
+    return { accessToken, gen, lifeSeconds: expiresInSeconds, expiresAtSeconds, storedAtSeconds }
   }
 
   /** Null where the generation has moved: what is stored counts, and is never overwritten. */

@@ -8,6 +8,7 @@ import { createEndings } from './endings.ts'
 import { createHandOver } from './hand-over.ts'
 import { createHandOverStore } from './hand-over-store.ts'
 import { createKeepAlive } from './keep-alive.ts'
+import { createLender } from './lender.ts'
 import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
 import { createRefresher } from './refresh.ts'
@@ -66,5 +67,6 @@ export function createGrants(options: GrantsOptions) {
   const endings = createEndings({ sql, forget: vault.forgetMemory })
   const handOverStore = createHandOverStore(sql)
   const handOver = createHandOver({ ...parts, handOverStore, refresher, forgetMemory: vault.forgetMemory })
-  return { vault, lineage, grantUpkeep, keepAlive, endings, handOver }
+  const lender = createLender(refresher, parts.life)
+  return { vault, lineage, grantUpkeep, keepAlive, endings, handOver, lender }
 }

@@ -15,6 +15,12 @@ export function createLifeRules(refreshMarginSeconds: number) {
       issuedSeconds = seconds
     },
     leastSeconds: (): number => Math.min(LEAST_SECONDS, issuedSeconds / 2),
+    /**
+     * How much life a token must have left to leave the service, where so much was asked. Where Zoom's own have hardly more, half of
+     * what it issues: to renew at every call would kill each token as soon as it was lent.
+     */
+    lentSeconds: (askedSeconds: number): number =>
+      askedSeconds < issuedSeconds * 0.9 ? askedSeconds : issuedSeconds / 2,
     /** Below this it is renewed in the background, while it is still lent. */
     marginSeconds: (): number =>
       refreshMarginSeconds < issuedSeconds * 0.9 ? refreshMarginSeconds : issuedSeconds * 0.75,

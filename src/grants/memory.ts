@@ -13,6 +13,8 @@ export interface Remembered {
   renewAfterMs: number
 }
 
+type NewToken = Pick<FreshToken, 'accessToken' | 'gen' | 'lifeSeconds'>
+
 /** What a statement of the caller's has just read of the grant. */
 export interface Seen {
   gen: bigint
@@ -30,7 +32,7 @@ export function createTokenMemory({ life, monotonicNow }: { life: LifeRules; mon
   const lifeSecondsOf = ({ expiresAtMs }: Remembered) => (expiresAtMs - monotonicNow()) / 1000
   return {
     lifeSecondsOf,
-    remember(grantId: string, { accessToken, gen, lifeSeconds }: FreshToken): Remembered {
+    remember(grantId: string, { accessToken, gen, lifeSeconds }: NewToken): Remembered {
       const nowMs = monotonicNow()
       const current = { accessToken, gen, expiresAtMs: nowMs + lifeSeconds * 1000, confirmedAtMs: nowMs }
       const known = entries.get(grantId)

@@ -58,7 +58,7 @@ export function createRefresher(deps: RefreshDeps) {
     const lifeSeconds = row.accessLifeSeconds ?? 0
     if (!row.accessCt || lifeSeconds < leastSeconds) return null
     const accessToken = await cipher.openAccessToken(grantId, row.gen, row.accessCt)
-    return { accessToken, gen: row.gen, lifeSeconds }
+    return { accessToken, gen: row.gen, lifeSeconds, expiresAtSeconds: row.accessExpiresAtSeconds ?? 0 }
   }
 
   async function readUsable(grantId: string, mayBeBlocked = false): Promise<GrantRow> {

@@ -24,6 +24,7 @@ export const READ = statement(
   'grant_read',
   `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
           EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
+          EXTRACT(EPOCH FROM t.access_expires_at)::float8 AS "accessExpiresAtSeconds",
           COALESCE(EXTRACT(EPOCH FROM t.lease_until - clock_timestamp()), 0)::float8 AS "leaseLeftSeconds",
           ${STORED_AT}, g.blocked_reason AS "blockedReason", g.zoom_app_id AS "zoomAppId"
      FROM grant_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.grant_id = $1`,

@@ -10,6 +10,8 @@ export interface GrantRow {
   gen: bigint
   accessCt: Uint8Array | null
   accessLifeSeconds: number | null
+  /** Since 1970. */
+  accessExpiresAtSeconds: number | null
   leaseOwner: string | null
   leaseLeftSeconds: number
   /** When this generation was stored, by the database's clock. */

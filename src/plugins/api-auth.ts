@@ -49,6 +49,12 @@ async function actFor(caller: Caller, request: FastifyRequest, options: ApiAuthO
   return caller.tenantId
 }
 
+/** The operator's key has every scope. @throws forbidden */
+function requireScope(caller: Caller | null, scope: string): void {
+  const isAllowed = caller?.kind === 'operator' || caller?.scopes.includes(scope)
+  if (!isAllowed) throw new AppError('forbidden', `This key lacks the scope ${scope}.`)
+}
+
 /** Finds out who calls, for which tenant, and whether the route's declared scope allows it. Deny by default. */
 export const apiAuth = fp(
   async (app, options: ApiAuthOptions) => {
@@ -74,9 +80,13 @@ export const apiAuth = fp(
       if (needed === 'operator') {
         if (caller.kind !== 'operator') throw new AppError('forbidden', 'This route takes the operator key.')
         if (!forTenant) return
-      } else if (caller.kind === 'tenant_key' && !caller.scopes.includes(needed))
-        throw new AppError('forbidden', `This key lacks the scope ${needed}.`)
+      } else requireScope(caller, needed)
       request.tenantId = await actFor(caller, request, options)
+    })
+    // before an Idempotency-Key may answer
+    app.addHook('preHandler', async (request) => {
+      const needed = request.routeOptions.config.alsoNeeds?.(request)
+      if (needed) requireScope(request.caller, needed)
     })
   },
   { name: 'api-auth', dependencies: ['@fastify/sensible', 'error-handler', 'route-contract'] },

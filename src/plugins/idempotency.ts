@@ -56,6 +56,7 @@ function requestHashOf({ method, routeOptions, params, body }: FastifyRequest): 
   return createHash('sha256').update(text).digest()
 }
 
+const isAnsweredAnew = ({ routeOptions }: FastifyRequest) => routeOptions.config.isAnsweredAnew === true
 const scopeOf = ({ tenantId }: FastifyRequest) => (tenantId === '' ? OPERATOR_ID : tenantId)
 const placeOf = (ownerId: string, rowId: string) =>
   ({ ownerId, table: 'idempotency_keys', column: 'response_ct', rowId, generation: 0 }) as const
@@ -102,6 +103,8 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
           return
         }
         const known = await settled(scopeId, keyHash, requestHash)
+        // the key's row is the first request's and stays; what it was answered is not good any more
+        if (known && isAnsweredAnew(request) && constantTimeEqual(Buffer.from(known.requestHash), requestHash)) return
         if (known) return await replay(known, scopeId, requestHash, reply) // else freed just now: take it
       }
     },
@@ -110,7 +113,8 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
       const rowId = request.idempotencyRow
       const isSuccess = reply.statusCode >= 200 && reply.statusCode < 300
       if (!isSuccess || (typeof payload !== 'string' && payload != null)) return await store.free(rowId)
-      const kept: KeptAnswer = { contentType: String(reply.getHeader('content-type') ?? ''), body: payload ?? '' }
+      const body = isAnsweredAnew(request) ? '' : (payload ?? '')
+      const kept: KeptAnswer = { contentType: String(reply.getHeader('content-type') ?? ''), body }
       await store.keep(rowId, reply.statusCode, await sealed(request, kept))
     },
   }
@@ -118,7 +122,8 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
 
 /**
  * Idempotency-Key on every POST of the scope it is registered in: the same key, route and body within 24 h give the same
- * answer. Answers may hold secrets that are shown once, so they are sealed.
+ * answer. Answers may hold secrets that are shown once, so they are sealed. Those of a route that is `isAnsweredAnew` are not kept
+ * at all: an access token would be dead before the key is free.
  */
 export const idempotency = fp(
   async (app, { box }: { box: SecretBox }) => {

@@ -11,7 +11,7 @@ import {
   signaturePresence,
   verifyRecallSignature,
 } from '../recall/signature.ts'
-import type { TokenKind } from '../zoom/scopes.ts'
+import type { PassKind } from '../zoom/scopes.ts'
 import type { FailureLimit } from './failure-limit.ts'
 import { addressOf } from './http-edge.ts'
 
@@ -32,7 +32,7 @@ export interface ServingSecrets {
 export interface GuardLedger<Opened> {
   open(request: {
     passId: string
-    kind: TokenKind
+    kind: PassKind
     webhookId: string | null
     secretId: string | null
     requestId: string
@@ -40,12 +40,12 @@ export interface GuardLedger<Opened> {
   openPlain(request: {
     tenantId: string
     meetingId: string
-    kind: TokenKind
+    kind: PassKind
     webhookId: string
     secretId: string | null
     requestId: string
   }): Promise<Opened | null>
-  recordRefusal(passId: string, kind: TokenKind, reason: string, requestId: string): Promise<void>
+  recordRefusal(passId: string, kind: PassKind, reason: string, requestId: string): Promise<void>
 }
 
 export interface RecallGuardOptions<Opened> {
@@ -74,7 +74,7 @@ interface Checked {
 interface PlainRequest {
   tenantId: string
   meetingId: string
-  kind: TokenKind
+  kind: PassKind
 }
 
 interface BotQuery {
@@ -128,14 +128,14 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
   }
   const rowOf = (secretId: string, { source }: ServingSecrets) => (source === 'tenant' ? secretId : null)
 
-  async function refused(request: FastifyRequest, pass: KnownPass, kind: TokenKind, reason: string): Promise<never> {
+  async function refused(request: FastifyRequest, pass: KnownPass, kind: PassKind, reason: string): Promise<never> {
     const error = failureLimit.refuse(addressOf(request), reason)
     await ledger.recordRefusal(pass.passId, kind, reason, request.id)
     throw error
   }
 
   /** Null where nothing was opened: the pass or the secret that held went since this replica read it. */
-  async function tryOpen(request: FastifyRequest, pass: KnownPass, kind: TokenKind, checked: Checked) {
+  async function tryOpen(request: FastifyRequest, pass: KnownPass, kind: PassKind, checked: Checked) {
     const { verdict, serving } = checked
     const isObserved = !verdict.ok && serving.isObserving && signaturePresence(request.raw.rawHeaders) === 'absent'
     if (!verdict.ok && !isObserved) return await refused(request, pass, kind, verdict.reason)
@@ -150,7 +150,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     })
   }
 
-  async function openWithPass(request: FastifyRequest, presented: string, kind: TokenKind): Promise<Opened> {
+  async function openWithPass(request: FastifyRequest, presented: string, kind: PassKind): Promise<Opened> {
     const pass = await findPass(presented)
     if (!pass) {
       verify(request, [NOBODYS_SECRET])
@@ -188,10 +188,10 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
   }
 
   return async function guard(request: FastifyRequest): Promise<Opened> {
-    const kind = request.routeOptions.config.kind as TokenKind
+    const kind = request.routeOptions.config.kind as PassKind
     const { pass, meeting_id: meetingId } = request.query as BotQuery
     if (pass !== undefined) return await openWithPass(request, pass, kind)
-    if (plainTenantId !== null && meetingId !== undefined && kind !== 'zak')
+    if (plainTenantId !== null && meetingId !== undefined && (kind === 'join' || kind === 'obf'))
       return await openPlain(request, { tenantId: plainTenantId, meetingId, kind })
     throw failureLimit.refuse(addressOf(request), 'pass_missing')
   }

@@ -3,6 +3,7 @@ import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../errors.ts'
 import type { Scope } from '../scopes.ts'
+import type { PassKind } from '../zoom/scopes.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -10,7 +11,11 @@ declare module 'fastify' {
     caller?: 'operator' | Scope | 'bot' | 'zoom' | 'browser' | 'anyone'
     /** A route of the operator's key that acts for the tenant of `Latchkey-Tenant`, as a tenant's routes do. */
     forTenant?: true
-    kind?: 'join' | 'obf' | 'zak'
+    /** A scope more, for what the checked body asks. */
+    alsoNeeds?: (request: FastifyRequest) => Scope | null
+    kind?: PassKind
+    /** The answer ends before an Idempotency-Key does: a repeated request is answered anew, and only another body is refused. */
+    isAnsweredAnew?: true
   }
 }
 

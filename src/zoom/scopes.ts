@@ -1,5 +1,7 @@
-/** What a bot can be given. */
+/** What Zoom mints for a bot. */
 export type TokenKind = 'join' | 'obf' | 'zak'
+/** What a pass can be for: a bot's token, or a user's access token itself. */
+export type PassKind = TokenKind | 'access'
 
 /** Parts of the service that an optional scope makes possible. */
 export type DegradedPart = 'profile' | 'sync' | 'settings'

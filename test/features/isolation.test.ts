@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { uuidv7 } from '../../src/lib/ids.ts'
+import { SCOPES } from '../../src/scopes.ts'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenantWithKey, outcomeOf, refusalOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
 import { type ApiRoute, apiRoutes, pathWith } from '../helpers/routes.ts'
@@ -11,7 +12,7 @@ let stranger: Awaited<ReturnType<typeof newTenantWithKey>>
 beforeAll(async () => {
   t = await startTestApp()
   owner = await newOwner()
-  stranger = await newTenantWithKey(t)
+  stranger = await newTenantWithKey(t, [...SCOPES]) // or its 403 would hide what its 404 tells
 })
 afterAll(() => t.stop())
 

@@ -18,7 +18,7 @@ async function tenantWithMints() {
     ['join', '111111111', passId, 'minted', null],
     ['obf', '111111111', null, 'not_the_host', 3001],
     ['join', '222222222', passId, null, null],
-    ['access', '', null, 'minted', null],
+    ['access', null, null, 'minted', null],
   ]
   const ids: string[] = []
   for (const [kind, meetingId, pass, outcome, zoomCode] of rows) {

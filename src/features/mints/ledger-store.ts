@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import { COLUMNS, OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
+import { COLUMNS, OPEN_LENT, OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
 
 /** A host or organization as a mint needs it. */
 export interface Source {
@@ -17,7 +17,8 @@ export interface Source {
 export interface OpenedRow {
   tenantId: string
   passId: string | null
-  meetingId: string
+  /** Null for a pass of kind `access`. */
+  meetingId: string | null
   /** Whether the pass is for tokens of this kind. */
   isOfPass: boolean
   windowMints: number
@@ -28,6 +29,12 @@ export interface OpenedRow {
   organization: Source | null
   /** Hosts to act on behalf of, in order; null where one is not connected. Absent unless the pass names some. */
   candidates: (Source | null)[] | null
+}
+
+/** The host that a backend asked an access token of. */
+export interface LentRow {
+  host: Source
+  scopes: string[]
 }
 
 export interface Settlement {
@@ -134,6 +141,11 @@ export function createLedgerStore(sql: Sql) {
       const { tenantId, kind, webhookId, secretId, mintId, requestId, meetingId } = values
       const parameters = [tenantId, kind, webhookId, secretId, mintId, requestId, meetingId]
       const [row] = await sql.rows<OpenedRow>(OPEN_PLAIN, parameters)
+      return row ?? null
+    },
+    /** Null where the tenant has no such host. */
+    async openLent(tenantId: string, hostId: string, mintId: string, requestId: string): Promise<LentRow | null> {
+      const [row] = await sql.rows<LentRow>(OPEN_LENT, [tenantId, hostId, mintId, requestId])
       return row ?? null
     },
     async settle(batch: Settlement[]): Promise<void> {

@@ -1,13 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { uuidv7 } from '../../lib/ids.ts'
-import type { TokenKind } from '../../zoom/scopes.ts'
+import type { PassKind } from '../../zoom/scopes.ts'
 import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
 
 /** An authentic request whose ledger row is open. */
 export interface OpenedMint extends OpenedRow {
   mintId: string
-  kind: TokenKind
+  kind: PassKind
   /** Let through without a signature by `signature_mode` `observe`. */
   isUnsigned: boolean
 }
@@ -16,8 +16,8 @@ export interface LedgerDeps {
   store: LedgerStore
   log: FastifyBaseLogger
   /** No duration for what was refused before it became a mint. */
-  countMint: (kind: TokenKind, outcome: string, durationMs: number | null) => void
-  countUnsigned: (kind: TokenKind) => void
+  countMint: (kind: PassKind, outcome: string, durationMs: number | null) => void
+  countUnsigned: (kind: PassKind) => void
 }
 
 const FLUSH_EVERY_MS = 500 // outcomes are promised within 1 s
@@ -60,14 +60,14 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
       writing.then(() => queue.length > 0 && schedule())
     }, FLUSH_EVERY_MS)
   }
-  const opened = (row: OpenedRow | null, mintId: string, kind: TokenKind, isUnsigned: boolean): OpenedMint | null =>
+  const opened = (row: OpenedRow | null, mintId: string, kind: PassKind, isUnsigned: boolean): OpenedMint | null =>
     row && { ...row, mintId, kind, isUnsigned }
 
   return {
     /** Null where the pass or the secret that held was revoked in between: nothing was opened. @throws store_unavailable */
     async open(request: {
       passId: string
-      kind: TokenKind
+      kind: PassKind
       webhookId: string | null
       secretId: string | null
       requestId: string
@@ -82,7 +82,7 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
     async openPlain(request: {
       tenantId: string
       meetingId: string
-      kind: TokenKind
+      kind: PassKind
       webhookId: string
       secretId: string | null
       requestId: string
@@ -90,15 +90,21 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
       const mintId = uuidv7()
       return opened(await store.openPlain({ ...request, mintId }), mintId, request.kind, false)
     },
+    /** A backend's own call. Null where the tenant has no such host: nothing was opened. @throws store_unavailable */
+    async openLent(tenantId: string, hostId: string, requestId: string) {
+      const mintId = uuidv7()
+      const row = await store.openLent(tenantId, hostId, mintId, requestId)
+      return row && { ...row, mintId }
+    },
     /** Queues the outcome of an open row; it is written within a second, and on shutdown. */
-    settle(kind: TokenKind, settlement: Settlement): void {
+    settle(kind: PassKind, settlement: Settlement): void {
       countMint(kind, settlement.outcome, settlement.durationMs)
       queue.push(settlement)
       if (queue.length > QUEUED_ROWS) queue.shift()
       schedule()
     },
     /** Lists a refused authentication of a known pass. The answer does not depend on it. */
-    async recordRefusal(passId: string, kind: TokenKind, reason: string, requestId: string): Promise<void> {
+    async recordRefusal(passId: string, kind: PassKind, reason: string, requestId: string): Promise<void> {
       countMint(kind, 'unauthenticated', null)
       await store.recordRefusal(passId, uuidv7(), kind, reason, requestId).catch((error: unknown) => {
         log.warn({ err: error }, 'a refused authentication could not be listed')

@@ -5,7 +5,10 @@ const sourceJson = (view: string) =>
      'statusReason', ${view}.status_reason, 'gen', ${view}.gen::text,
      'accessLifeSeconds', EXTRACT(EPOCH FROM ${view}.access_expires_at - clock_timestamp())::float8)`
 
-/** Who can open a meeting's door, for rows `p` with tenant_id and meeting_id: the mapped host, and an organization. */
+/**
+ * Who can open a meeting's door, for rows `p` with tenant_id and meeting_id: the mapped host, and an organization. Where `p` has
+ * no meeting, its external_user_id is the host.
+ */
 const targetOf = (kind: string) => `
   t AS (
     SELECT p.*, (mt.id IS NOT NULL) AS is_mapped, h.id AS host_id,
@@ -13,7 +16,8 @@ const targetOf = (kind: string) => `
            CASE WHEN o.id IS NULL THEN NULL ELSE ${sourceJson('o')} END AS organization
       FROM p
       LEFT JOIN meetings mt ON mt.tenant_id = p.tenant_id AND mt.meeting_id = p.meeting_id
-      LEFT JOIN host_states h ON h.tenant_id = p.tenant_id AND h.external_user_id = mt.external_user_id
+      LEFT JOIN host_states h ON h.tenant_id = p.tenant_id
+        AND h.external_user_id = COALESCE(p.external_user_id, mt.external_user_id)
       LEFT JOIN LATERAL (
         SELECT * FROM organization_states os
          WHERE os.tenant_id = p.tenant_id
@@ -63,10 +67,10 @@ const openStatement = (size: number) =>
             obf_turn = obf_turn + n.obf
        FROM n
       WHERE passes.id = n.pass_id AND revoked_at IS NULL AND expires_at > now()
-     RETURNING passes.id, tenant_id, meeting_id, kinds, on_behalf_of, window_mints - n.mints AS mints_before,
+     RETURNING passes.id, tenant_id, meeting_id, external_user_id, kinds, on_behalf_of, window_mints - n.mints AS mints_before,
                obf_turn - n.obf AS turn_before),
    p AS (
-     SELECT ok.*, u.tenant_id, u.meeting_id, u.kinds, u.on_behalf_of, (u.mints_before + ok.place)::int AS window_mints,
+     SELECT ok.*, u.tenant_id, u.meeting_id, u.external_user_id, u.kinds, u.on_behalf_of, (u.mints_before + ok.place)::int AS window_mints,
             (u.turn_before + ok.obf_place - 1)::int AS turn
        FROM ok JOIN u ON u.id = ok.pass_id),
    ${targetOf('p.kind')},
@@ -100,7 +104,8 @@ export const OPEN_STATEMENTS = [1, 4, 16].map((size) => ({ size, statement: open
 export const OPEN_PLAIN = statement(
   'mint_open_plain',
   `WITH p AS (
-     SELECT id AS tenant_id, $7::text AS meeting_id FROM tenants WHERE id = $1 AND ${servedBy('tenants.id', '$4')}),
+     SELECT id AS tenant_id, $7::text AS meeting_id, NULL::text AS external_user_id
+       FROM tenants WHERE id = $1 AND ${servedBy('tenants.id', '$4')}),
    ${targetOf('$2')},
    b AS (
      INSERT INTO seen_webhook_ids (webhook_id, bound_to) SELECT $3, 'meeting:' || meeting_id FROM p
@@ -109,8 +114,17 @@ export const OPEN_PLAIN = statement(
    m AS (
      INSERT INTO mints (id, tenant_id, host_id, kind, meeting_id, request_id)
      SELECT $5, tenant_id, host_id, $2, meeting_id, $6 FROM t)
-   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", $2 <> 'zak' AS "isOfPass",
+   SELECT t.tenant_id AS "tenantId", NULL AS "passId", t.meeting_id AS "meetingId", $2 IN ('join', 'obf') AS "isOfPass",
           0 AS "windowMints", 0 AS turn, t.is_mapped AS "isMapped", t.host, t.organization,
           (SELECT bound_to FROM b) AS "boundTo", NULL AS candidates
      FROM t`,
+)
+
+/** The same for a backend's own call, which has neither pass nor meeting. $1 tenant, $2 host, $3 mint, $4 request */
+export const OPEN_LENT = statement(
+  'mint_open_lent',
+  `WITH h AS (SELECT * FROM host_states WHERE tenant_id = $1 AND id = $2),
+   m AS (
+     INSERT INTO mints (id, tenant_id, host_id, kind, request_id) SELECT $3, tenant_id, id, 'access', $4 FROM h)
+   SELECT ${sourceJson('h')} AS host, h.scopes FROM h`,
 )

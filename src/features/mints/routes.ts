@@ -7,7 +7,7 @@ import type { Mint } from './store.ts'
 const shape = (mint: Mint & { outcome: string }) => ({
   id: mint.id,
   kind: mint.kind,
-  meeting_id: mint.meetingId === '' ? null : mint.meetingId,
+  meeting_id: mint.meetingId,
   host_id: mint.hostId,
   pass_id: mint.passId,
   outcome: mint.outcome,

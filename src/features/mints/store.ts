@@ -1,13 +1,12 @@
 import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
-
-export type MintKind = 'join' | 'obf' | 'zak' | 'access'
+import type { PassKind } from '../../zoom/scopes.ts'
 
 /** One token handed out or refused, as the ledger knows it. */
 export interface Mint {
   id: string
-  kind: MintKind
-  /** Empty for a token of no meeting. */
-  meetingId: string
+  kind: PassKind
+  /** Null for a token of no meeting. */
+  meetingId: string | null
   hostId: string | null
   passId: string | null
   /** Null: not told, or not yet. */
@@ -25,7 +24,7 @@ export interface MintFilter {
   passId?: string | undefined
   /** Null finds the untold. */
   outcome?: string | null | undefined
-  kind?: MintKind | undefined
+  kind?: PassKind | undefined
 }
 
 /** Reads the ledger; `ledger-store.ts` writes it. */
@@ -60,7 +59,7 @@ export function createMintStore(db: PrismaClient): MintStore {
         ...(afterId === null ? {} : { id: { lt: afterId } }),
       }
       const rows = await db.mint.findMany({ where, select, orderBy: { id: 'desc' }, take: limit })
-      return rows.map((row) => ({ ...row, kind: row.kind as MintKind }))
+      return rows.map((row) => ({ ...row, kind: row.kind as PassKind }))
     },
   }
 }

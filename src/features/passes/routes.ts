@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
 import {
+  type CreatePassBody,
   changedPassResponse,
   createdPassResponse,
   createPassBody,
@@ -32,15 +33,16 @@ const shape = (pass: Pass) => ({
   created_at: pass.createdAt.toISOString(),
 })
 
-/** Ready to merge into Recall's Create Bot body, in Recall's own names. */
-const recallOf = ({ id, urls }: CreatedPass) => ({
-  zoom: {
+/** Ready to merge into the body of Recall's Create Bot, or Create Zoom OAuth Credential, in Recall's own names. */
+function recallOf({ id, urls }: CreatedPass) {
+  if (urls.access !== undefined) return { access_token_callback_url: urls.access }
+  const zoom = {
     ...(urls.join === undefined ? {} : { join_token_url: urls.join }),
     ...(urls.obf === undefined ? {} : { obf_token_url: urls.obf }),
     ...(urls.zak === undefined ? {} : { zak_url: urls.zak }),
-  },
-  metadata: { latchkey_pass_id: id },
-})
+  }
+  return { zoom, metadata: { latchkey_pass_id: id } }
+}
 
 const createdShape = (created: CreatedPass) => ({
   ...shape(created),
@@ -48,6 +50,8 @@ const createdShape = (created: CreatedPass) => ({
   ...Object.fromEntries(Object.entries(created.urls).map(([kind, url]) => [`${kind}_token_url`, url])),
   recall: recallOf(created),
 })
+
+const asksForAccess = ({ kinds }: CreatePassBody) => kinds.includes('access')
 
 const config = { caller: 'passes:write' } as const
 const tags = ['passes']
@@ -60,7 +64,8 @@ export const passRoutes: Routes = async (app, { passes }) => {
   app.post(
     '/passes',
     {
-      config,
+      // whoever may not have an access token may not make a URL that gives it
+      config: { ...config, alsoNeeds: ({ body }) => (asksForAccess(body as CreatePassBody) ? 'tokens:read' : null) },
       bodyLimit: BODY_BYTES,
       schema: {
         operationId: 'createPass',

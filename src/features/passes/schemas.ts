@@ -3,7 +3,7 @@ import { externalUserId, isoTime, objectId, pageOf, pageQuery, plainText, timest
 import { MEETING_ID } from '../../zoom/meeting-id.ts'
 import type { HostReference } from './service.ts'
 
-const kind = z.enum(['join', 'obf', 'zak'])
+const kind = z.enum(['join', 'obf', 'zak', 'access'])
 /** As people paste it: a number with any spacing, or a join link. */
 const meeting = z.string().min(1).max(2048)
 
@@ -30,7 +30,8 @@ const metadata = z
 export const passParams = z.object({ id: objectId() })
 
 export const createPassBody = z.strictObject({
-  meeting,
+  /** Required but for the kind `access`. */
+  meeting: meeting.optional(),
   host: hostReference.optional(),
   on_behalf_of: z.union([hostReference.transform((one) => [one]), z.array(hostReference).min(1).max(5)]).default([]),
   kinds: z.array(kind).min(1).max(3).default(['join', 'obf']),
@@ -38,6 +39,8 @@ export const createPassBody = z.strictObject({
   expires_at: timestamp().nullish(),
   metadata: metadata.default({}),
 })
+
+export type CreatePassBody = z.output<typeof createPassBody>
 
 export const updatePassBody = z.strictObject({
   meeting: meeting.optional(),
@@ -53,7 +56,8 @@ export const listPassesQuery = z.object({
 const hostStatus = z.enum(['connected', 'reconnect_required', 'blocked'])
 const shown = {
   id: z.uuid(),
-  meeting_id: z.string(),
+  /** Null for a pass of kind `access`. */
+  meeting_id: z.string().nullable(),
   kinds: z.array(kind),
   host: z.object({ id: z.uuid(), external_user_id: z.string(), status: hostStatus }).nullable(),
   /** Id and status are null while nobody is connected under the external user id. */
@@ -90,13 +94,18 @@ export const createdPassResponse = z.object({
   join_token_url: z.string().optional(),
   obf_token_url: z.string().optional(),
   zak_token_url: z.string().optional(),
-  recall: z.object({
-    zoom: z.object({
-      join_token_url: z.string().optional(),
-      obf_token_url: z.string().optional(),
-      zak_url: z.string().optional(),
+  access_token_url: z.string().optional(),
+  /** To merge into Recall's Create Bot body; of a pass of kind `access` into that of its Create Zoom OAuth Credential. */
+  recall: z.union([
+    z.object({
+      zoom: z.object({
+        join_token_url: z.string().optional(),
+        obf_token_url: z.string().optional(),
+        zak_url: z.string().optional(),
+      }),
+      metadata: z.object({ latchkey_pass_id: z.string() }),
     }),
-    metadata: z.object({ latchkey_pass_id: z.string() }),
-  }),
+    z.object({ access_token_callback_url: z.string() }),
+  ]),
 })
 export const passesResponse = pageOf(passResponse)

@@ -5,7 +5,8 @@ import { withDeadline } from '../../lib/deadline.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
 import { createSemaphore } from '../../lib/semaphore.ts'
 import { parseMeetingReference } from '../../zoom/meeting-id.ts'
-import type { TokenKind } from '../../zoom/scopes.ts'
+import type { PassKind } from '../../zoom/scopes.ts'
+import { checkAccess, checkAccessChange } from './access.ts'
 import { changedExpiryOf, expiryOf } from './expiry.ts'
 import type { HostStatus, Pass, PassStore, ResolvedPass } from './store.ts'
 import { type PassWarning, type Person, warningsOf } from './warnings.ts'
@@ -43,11 +44,11 @@ export interface PassDeps {
 }
 
 export interface NewPassInput {
-  /** A number as people paste it, or a join link. */
-  meeting: string
+  /** A number as people paste it, or a join link; none for kind `access`. */
+  meeting: string | undefined
   host?: HostReference | undefined
   onBehalfOf: HostReference[]
-  kinds: TokenKind[]
+  kinds: PassKind[]
   joinAt: Date | null
   expiresAt: Date | null
   metadata: Record<string, string>
@@ -61,7 +62,7 @@ export interface PassUpdate {
 
 export type CheckedPass = Pass & { warnings: PassWarning[] }
 /** `urls` is in the answer to the creation and nowhere else. */
-export type CreatedPass = CheckedPass & { urls: Partial<Record<TokenKind, string>> }
+export type CreatedPass = CheckedPass & { urls: Partial<Record<PassKind, string>> }
 
 export type PassService = ReturnType<typeof createPassService>
 
@@ -70,7 +71,7 @@ const WARMED_AT_ONCE = 4
 // as long as rounds are apart; whoever has not had a turn by then is found again by the next, perhaps another replica's
 const WARMING_LIMIT_MS = 30_000
 
-const KINDS: TokenKind[] = ['join', 'obf', 'zak']
+const KINDS: PassKind[] = ['join', 'obf', 'zak', 'access']
 const notWarmed = () => new AppError('zoom_timeout', 'The access token was not renewed in time.')
 const unknownPass = () => new AppError('not_found', 'No such pass.')
 
@@ -92,8 +93,9 @@ export function createPassService(deps: PassDeps) {
       externalUserId,
       host: await hosts.byExternalUserId(tenantId, externalUserId),
     })
-    const mapping = await meetings.find(tenantId, pass.meetingId)
-    const meetingHost = mapping?.externalUserId ? await person(mapping.externalUserId) : null
+    const mapping = pass.meetingId === null ? null : await meetings.find(tenantId, pass.meetingId)
+    const hostName = pass.externalUserId ?? mapping?.externalUserId
+    const meetingHost = hostName ? await person(hostName) : null
     const onBehalfOf = await Promise.all(pass.onBehalfOf.map(({ externalUserId }) => person(externalUserId)))
     const { secrets } = await deps.secretsServing(tenantId)
     warm([...(meetingHost ? [meetingHost] : []), ...onBehalfOf])
@@ -125,11 +127,13 @@ export function createPassService(deps: PassDeps) {
     byId: (tenantId: string, id: string): Promise<Pass | null> => store.byId(tenantId, id),
     /** @throws not_found (a host id), invalid_request (meeting, times) */
     async create(tenantId: string, input: NewPassInput): Promise<CreatedPass> {
-      const meetingId = parseMeetingReference(input.meeting)
+      checkAccess(input)
+      const meetingId = input.meeting === undefined ? null : parseMeetingReference(input.meeting)
       const expiresAt = expiryOf(input.joinAt, input.expiresAt, now())
       const named = input.host && (await externalUserIdOf(tenantId, input.host))
       const onBehalfOf = await Promise.all(input.onBehalfOf.map((one) => externalUserIdOf(tenantId, one)))
-      if (named !== undefined) await meetings.map(tenantId, meetingId, { externalUserId: named }, 'api')
+      if (named !== undefined && meetingId !== null)
+        await meetings.map(tenantId, meetingId, { externalUserId: named }, 'api')
       const id = uuidv7()
       const secret = randomSecret()
       const kinds = KINDS.filter((kind) => input.kinds.includes(kind))
@@ -137,6 +141,7 @@ export function createPassService(deps: PassDeps) {
         id,
         secretHash: sha256(secret),
         meetingId,
+        externalUserId: meetingId === null ? (named ?? null) : null,
         kinds,
         onBehalfOf: [...new Set(onBehalfOf)],
         joinAt: input.joinAt,
@@ -160,6 +165,7 @@ export function createPassService(deps: PassDeps) {
     /** The URLs stay as they are. @throws not_found, invalid_request */
     async update(tenantId: string, passId: string, change: PassUpdate): Promise<CheckedPass> {
       const pass = await get(tenantId, passId)
+      checkAccessChange(pass, change)
       const updated = await store.update(tenantId, passId, {
         ...(change.meeting === undefined ? {} : { meetingId: parseMeetingReference(change.meeting) }),
         ...(change.joinAt === undefined ? {} : { joinAt: change.joinAt }),

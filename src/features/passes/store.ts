@@ -1,6 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import type { TokenKind } from '../../zoom/scopes.ts'
+import type { PassKind } from '../../zoom/scopes.ts'
 import { APPROACHING, type ApproachingGrant } from './approaching.ts'
 
 export type HostStatus = 'connected' | 'reconnect_required' | 'blocked'
@@ -8,9 +8,11 @@ export type HostStatus = 'connected' | 'reconnect_required' | 'blocked'
 /** A pass as it may be shown: never its secret, nor anything that holds it. */
 export interface Pass {
   id: string
-  meetingId: string
-  kinds: TokenKind[]
-  /** Whom the meeting is mapped to now, if connected. */
+  /** Null for a pass of kind `access`, which has an external user id instead. */
+  meetingId: string | null
+  externalUserId: string | null
+  kinds: PassKind[]
+  /** Whom the meeting is mapped to now, or whose access token it is for; if connected. */
   host: { id: string; externalUserId: string; status: HostStatus } | null
   onBehalfOf: { id: string | null; externalUserId: string; status: HostStatus | null }[]
   joinAt: Date | null
@@ -22,8 +24,10 @@ export interface Pass {
 export interface NewPass {
   id: string
   secretHash: Buffer
-  meetingId: string
-  kinds: TokenKind[]
+  meetingId: string | null
+  /** Whose access token it is for, where it is for one and not for a meeting. */
+  externalUserId: string | null
+  kinds: PassKind[]
   /** External user ids, in order of preference. */
   onBehalfOf: string[]
   joinAt: Date | null
@@ -37,8 +41,8 @@ export type PassChange = Partial<Pick<NewPass, 'meetingId' | 'joinAt' | 'expires
 export interface ResolvedPass {
   passId: string
   tenantId: string
-  kinds: TokenKind[]
-  meetingId: string
+  kinds: PassKind[]
+  meetingId: string | null
   revokedAt: Date | null
   /** By the database's clock, which is the one that opens mints. */
   isExpired: boolean
@@ -62,7 +66,7 @@ export interface PassStore {
 }
 
 const PASSES = Prisma.sql`
-  SELECT p.id, p.meeting_id AS "meetingId", p.kinds, p.join_at AS "joinAt", p.expires_at AS "expiresAt", p.metadata,
+  SELECT p.id, p.meeting_id AS "meetingId", p.external_user_id AS "externalUserId", p.kinds, p.join_at AS "joinAt", p.expires_at AS "expiresAt", p.metadata,
          p.created_at AS "createdAt",
          CASE WHEN h.id IS NOT NULL
            THEN jsonb_build_object('id', h.id, 'externalUserId', h.external_user_id, 'status', h.status) END AS host,
@@ -73,7 +77,8 @@ const PASSES = Prisma.sql`
             LEFT JOIN host_states c ON c.tenant_id = p.tenant_id AND c.external_user_id = u.external_user_id) AS "onBehalfOf"
     FROM passes p
     LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
-    LEFT JOIN host_states h ON h.tenant_id = p.tenant_id AND h.external_user_id = m.external_user_id`
+    LEFT JOIN host_states h ON h.tenant_id = p.tenant_id
+                            AND h.external_user_id = COALESCE(p.external_user_id, m.external_user_id)`
 
 const RESOLVE = statement(
   'pass_resolve',

@@ -1,4 +1,4 @@
-import { missingScopes, type TokenKind } from '../../zoom/scopes.ts'
+import { missingScopes, type PassKind, type TokenKind } from '../../zoom/scopes.ts'
 import type { HostStatus } from './store.ts'
 
 export interface PassWarning {
@@ -21,8 +21,8 @@ export interface Person {
 }
 
 export interface WarningFacts {
-  kinds: TokenKind[]
-  /** Whom the meeting is mapped to; null where nothing is known, or an organization. */
+  kinds: PassKind[]
+  /** Whom the meeting is mapped to, or whose access token the pass is for; null where nothing is known, or an organization. */
   meetingHost: Person | null
   isOrganizationMeeting: boolean
   onBehalfOf: Person[]
@@ -31,7 +31,7 @@ export interface WarningFacts {
 }
 
 /** Who makes the token of each kind that the pass offers. */
-function makersOf({ kinds, meetingHost, onBehalfOf }: WarningFacts): { kind: TokenKind; person: Person }[] {
+function makersOf({ kinds, meetingHost, onBehalfOf }: WarningFacts): { kind: PassKind; person: Person }[] {
   const hosts = meetingHost ? [meetingHost] : []
   return kinds.flatMap((kind) => {
     const makers = kind === 'obf' && onBehalfOf.length > 0 ? onBehalfOf : hosts
@@ -67,9 +67,14 @@ function reconnect(facts: WarningFacts): string | null {
   return lost.length > 0 ? `${namesOf(lost)} must connect Zoom again before the bot joins.` : null
 }
 
+/** An access token has whatever scopes there are. */
+const tokenKindsOf = (kind: PassKind): TokenKind[] => (kind === 'access' ? [] : [kind])
+
 function missingScope(facts: WarningFacts): string | null {
   const lacking = makersOf(facts).flatMap(({ kind, person: { externalUserId, host } }) =>
-    missingScopes(host?.scopes ?? [], host ? [kind] : []).map((scope) => `${externalUserId} did not grant ${scope}`),
+    missingScopes(host?.scopes ?? [], host ? tokenKindsOf(kind) : []).map(
+      (scope) => `${externalUserId} did not grant ${scope}`,
+    ),
   )
   return lacking.length > 0 ? `${[...new Set(lacking)].join('; ')}.` : null
 }

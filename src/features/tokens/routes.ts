@@ -7,7 +7,7 @@ export const tokenRoutes: FastifyPluginAsyncZod<{ tokens: TokenService; deadline
   app,
   { tokens, deadlineMs },
 ) => {
-  for (const kind of ['join', 'obf', 'zak'] as const) {
+  for (const kind of ['join', 'obf', 'zak', 'access'] as const) {
     const schema = {
       operationId: `${kind}Token`,
       tags: ['bots'],

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { errorResponses } from '../../plugins/responses.ts'
+import { errorResponses, isoTime, objectId } from '../../plugins/responses.ts'
 
 /** Parameters other than these are ignored: whoever forwards the URL may have added some. */
 export const tokenQuery = z.object({
@@ -15,3 +15,17 @@ export const tokenQuery = z.object({
 
 /** A bare token: a string body skips the schema, so `zoom/mint.ts` has checked it. */
 export const tokenResponses = { 200: z.string(), ...errorResponses }
+
+export const lendParams = z.object({ id: objectId() })
+
+// Zoom's access tokens live an hour: more could not be kept
+const askedFor = z.strictObject({ min_ttl_seconds: z.int().min(1).max(3000).default(120) })
+/** No body at all asks for the usual. */
+export const lendBody = z.preprocess((body) => body ?? {}, askedFor)
+
+export const lendResponse = z.object({
+  access_token: z.string(),
+  /** A later refresh may end it early. */
+  expires_at: isoTime(),
+  scopes: z.array(z.string()),
+})

@@ -3,8 +3,8 @@ import type { GrantVault } from '../../grants/vault.ts'
 import { withDeadline } from '../../lib/deadline.ts'
 import { createLru } from '../../lib/lru.ts'
 import { createSemaphore, type Semaphore } from '../../lib/semaphore.ts'
-import type { TokenKind } from '../../zoom/scopes.ts'
-import { type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
+import type { PassKind, TokenKind } from '../../zoom/scopes.ts'
+import { type Lend, type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
 
 /** An authentic request with its ledger row open, and what its URL said. */
 export interface TokenRequest {
@@ -23,6 +23,17 @@ export interface TokenRequest {
   elapsedMs: () => number
 }
 
+/** What the ledger is told once it is known what came of a mint. */
+export interface Settlement {
+  id: string
+  outcome: string
+  reason: string | null
+  zoomStatus: number | null
+  zoomCode: number | null
+  durationMs: number
+  hostId: string | null
+}
+
 export interface TokenDeps {
   vault: Pick<GrantVault, 'withAccessToken'>
   mintAtZoom: (request: {
@@ -31,23 +42,15 @@ export interface TokenDeps {
     accessToken: string
     timeoutMs: number
   }) => Promise<string>
-  settle: (
-    kind: TokenKind,
-    settlement: {
-      id: string
-      outcome: string
-      reason: string | null
-      zoomStatus: number | null
-      zoomCode: number | null
-      durationMs: number
-      hostId: string | null
-    },
-  ) => void
+  lend: Lend
+  settle: (kind: PassKind, settlement: Settlement) => void
   zoomTimeoutMs: number
 }
 
 export type TokenService = ReturnType<typeof createTokenService>
 
+// Recall's own demand of an access token that it fetches
+const ACCESS_LEAST_SECONDS = 120
 const MINTS_PER_PASS_AND_HOUR = 5000
 // one host that hangs at Zoom holds this many calls and no more; the others go on
 const CALLS_PER_GRANT = 50
@@ -56,6 +59,13 @@ const QUEUED_CALLS = 2000
 
 // what the ledger says of a token that went out without a signature: signature_mode observe let it through
 const UNSIGNED = 'signature_missing'
+
+/** What the ledger says of a mint that failed. */
+export function refusedAs(error: unknown): Pick<Settlement, 'outcome' | 'reason' | 'zoomStatus' | 'zoomCode'> {
+  const { code, reason, zoomStatus, zoomCode } =
+    error instanceof AppError ? error : new AppError('internal_error', 'Something went wrong.')
+  return { outcome: code, reason: reason ?? null, zoomStatus: zoomStatus ?? null, zoomCode: zoomCode ?? null }
+}
 
 const tooLate = () =>
   new AppError('zoom_timeout', 'Zoom did not answer in time; try again.', { reason: 'deadline', retryAfterSeconds: 1 })
@@ -76,7 +86,7 @@ function checkPass({ opened, claimedMeetingId }: TokenRequest): void {
 }
 
 /** Answers a pass's URL with a token minted that instant; never cached, never shared. */
-export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }: TokenDeps) {
+export function createTokenService({ vault, lend, mintAtZoom, settle, zoomTimeoutMs }: TokenDeps) {
   const all = createSemaphore(CALLS_IN_ALL, QUEUED_CALLS)
   const perGrant = createLru<string, Semaphore>(10_000)
   const callsOf = (grantId: string): Semaphore => {
@@ -87,8 +97,15 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
     return calls
   }
 
+  async function lendFrom({ grantId }: TokenSource, deadlineMs: number): Promise<string> {
+    const { accessToken } = await lend(grantId, { leastSeconds: ACCESS_LEAST_SECONDS, deadlineMs })
+    return accessToken
+  }
+
   async function mintFrom(source: TokenSource, { opened, remainingMs }: TokenRequest): Promise<string> {
     const { kind, meetingId } = opened
+    if (kind === 'access') return await lendFrom(source, remainingMs())
+    if (meetingId === null) throw new Error('only an access token is for no meeting')
     const seen = { gen: BigInt(source.gen), accessLifeSeconds: source.accessLifeSeconds ?? 0 }
     const call = (accessToken: string) =>
       all.run(() => {
@@ -130,15 +147,9 @@ export function createTokenService({ vault, mintAtZoom, settle, zoomTimeoutMs }:
         settle(opened.kind, { ...base, outcome: 'minted', reason: unsigned, hostId, durationMs: elapsedMs() })
         return token
       } catch (error) {
-        const known = error instanceof AppError ? error : new AppError('internal_error', 'Something went wrong.')
-        settle(opened.kind, {
-          ...base,
-          outcome: known.code,
-          reason: known.reason ?? unsigned,
-          zoomStatus: known.zoomStatus ?? null,
-          zoomCode: known.zoomCode ?? null,
-          durationMs: elapsedMs(),
-        })
+        const refused = refusedAs(error)
+        const reason = refused.reason ?? unsigned
+        settle(opened.kind, { ...base, ...refused, reason, durationMs: elapsedMs() })
         throw error
       }
     },

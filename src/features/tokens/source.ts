@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts'
-import type { TokenKind } from '../../zoom/scopes.ts'
+import type { PassKind } from '../../zoom/scopes.ts'
 
 /** A host or organization as it stood when the mint was opened. */
 export interface TokenSource {
@@ -11,12 +11,22 @@ export interface TokenSource {
   accessLifeSeconds: number | null
 }
 
+/** An access token that leaves the service; it ends then at the latest. */
+export interface LentToken {
+  accessToken: string
+  expiresAt: Date
+}
+
+/** Of a grant, with at least so much life left; see the vault's lender. */
+export type Lend = (grantId: string, options: { leastSeconds: number; deadlineMs: number }) => Promise<LentToken>
+
 /** What the guard's statement read; no grant is asked for yet. */
 export interface OpenedToken {
-  kind: TokenKind
+  kind: PassKind
   tenantId: string
   passId: string | null
-  meetingId: string
+  /** Null for a pass of kind `access`. */
+  meetingId: string | null
   isMapped: boolean
   host: TokenSource | null
   organization: TokenSource | null
@@ -27,7 +37,7 @@ export interface OpenedToken {
 const notConnected = () => new AppError('host_not_connected', 'The user this token needs has not connected Zoom.')
 
 /** Why a source that is not connected gives no token. */
-function refusalOf(source: TokenSource | null): AppError {
+export function refusalOf(source: TokenSource | null): AppError {
   if (!source) return notConnected()
   const reason = source.statusReason ?? undefined
   const options = reason === undefined ? {} : { reason }
@@ -40,7 +50,7 @@ function refusalOf(source: TokenSource | null): AppError {
   return new AppError('reconnect_required', 'The host must connect Zoom again.', options)
 }
 
-const isConnected = (source: TokenSource | null): source is TokenSource => source?.status === 'connected'
+export const isConnected = (source: TokenSource | null): source is TokenSource => source?.status === 'connected'
 
 /** The users a bot may act on behalf of, the connected ones in turn: a repeated call moves on to the next. */
 function obfSources(candidates: (TokenSource | null)[], turn: number): TokenSource[] {
@@ -52,7 +62,8 @@ function obfSources(candidates: (TokenSource | null)[], turn: number): TokenSour
 
 /**
  * Who may mint this token, best first (contract §5). The meeting's host for join and ZAK; for OBF the pass's users, else the
- * host; an organization for join alone, where the host is not connected or must reconnect, never where it is blocked.
+ * host; an organization for join alone, where the host is not connected or must reconnect, never where it is blocked. The access
+ * token of a pass is its host's own.
  * @throws meeting_not_mapped, host_not_connected, reconnect_required, host_blocked
  */
 export function sourcesOf(opened: OpenedToken): { source: TokenSource; isHost: boolean }[] {
@@ -64,6 +75,7 @@ export function sourcesOf(opened: OpenedToken): { source: TokenSource; isHost: b
     ...(standIn ? [{ source: standIn, isHost: false }] : []),
   ]
   if (sources.length > 0) return sources
-  if (!isMapped) throw new AppError('meeting_not_mapped', `No connected host is known for meeting ${meetingId}.`)
+  if (!isMapped && kind !== 'access')
+    throw new AppError('meeting_not_mapped', `No connected host is known for meeting ${meetingId}.`)
   throw refusalOf(host ?? (kind === 'join' ? organization : null))
 }

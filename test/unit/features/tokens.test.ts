@@ -41,6 +41,7 @@ function start(deps: Partial<Pick<TokenDeps, 'mintAtZoom'>> & { refused?: string
   const { mintAtZoom = async () => 'token' } = deps
   const tokens = createTokenService({
     vault,
+    lend: async () => ({ accessToken: 'access-token', expiresAt: new Date() }),
     mintAtZoom,
     settle: (_kind, settlement) => settled.push(settlement),
     zoomTimeoutMs: 2000,

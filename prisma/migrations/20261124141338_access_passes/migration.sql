@@ -1,0 +1,11 @@
+-- AlterTable
+ALTER TABLE "passes" ADD COLUMN     "external_user_id" TEXT,
+ALTER COLUMN "meeting_id" DROP NOT NULL;
+
+-- AlterTable
+ALTER TABLE "mints" ALTER COLUMN "meeting_id" DROP NOT NULL;
+
+-- A pass is for one meeting, or for one user's access token and nothing else.
+ALTER TABLE "passes" ADD CONSTRAINT "passes_target_check" CHECK (num_nonnulls("meeting_id", "external_user_id") = 1);
+ALTER TABLE "passes" ADD CONSTRAINT "passes_access_check"
+  CHECK (("meeting_id" IS NULL) = ('access' = ANY ("kinds")) AND ("meeting_id" IS NOT NULL OR cardinality("kinds") = 1));
