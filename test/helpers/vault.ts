@@ -133,3 +133,23 @@ export async function twoReplicas(): Promise<{ t: TestApp; other: Replica }> {
   afterAll(() => other.app.close()) // before the database goes: hooks of a file run last first
   return { t, other }
 }
+
+/** So much is left of the access token here; at Zoom it stays as it is. */
+export const leaveSeconds = (t: TestApp, { grantId }: VaultHost, seconds: number) =>
+  rows(t, `UPDATE grant_tokens SET access_expires_at = now() + $2 * interval '1 s' WHERE grant_id = $1`, [
+    grantId,
+    seconds,
+  ])
+
+/** What the ledger says of this host's access tokens, newest first. */
+export async function accessMintsOf(t: TestApp, { hostId }: VaultHost) {
+  await t.services.ledger.flush()
+  const mints: { host_id: string }[] = (await t.api('GET', '/v1/mints?kind=access&limit=200')).json().data
+  return mints.filter(({ host_id }) => host_id === hostId)
+}
+
+/** What Zoom says to this access token: 200, or 401 once it is dead. */
+export async function statusAtZoom(t: TestApp, accessToken: string): Promise<number> {
+  const headers = { authorization: `Bearer ${accessToken}` }
+  return (await fetch(`${t.zoom.apiBaseUrl}/users/me`, { headers })).status
+}
