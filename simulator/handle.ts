@@ -82,12 +82,13 @@ interface Parts {
   state: State
   zoom: Zoom
   recall: RecallCaller
+  recallApi: { clear(): void }
   seed: Seed
   modes: ModesInput
 }
 
 /** Builds the handle's functions and brings the simulator into its first state. */
-export function createControls({ state, zoom, recall, seed, modes: firstModes }: Parts): Controls {
+export function createControls({ state, zoom, recall, recallApi, seed, modes: firstModes }: Parts): Controls {
   const userIdOf = (key: string) => state.findUser(key)?.id ?? key
   const controls: Controls = {
     addApp: state.upsertApp,
@@ -104,6 +105,7 @@ export function createControls({ state, zoom, recall, seed, modes: firstModes }:
     reset() {
       zoom.clear()
       recall.clear()
+      recallApi.clear()
       state.clear()
       for (const part of [DEFAULT_SEED, seed] as Seed[]) {
         for (const app of part.apps ?? []) state.upsertApp(app)

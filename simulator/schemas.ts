@@ -75,6 +75,9 @@ const modesSchema = z.strictObject({
   enforceRateLimit: z.boolean(),
   rateLimitPerSecond: z.strictObject({ light: z.number().int().positive(), medium: z.number().int().positive() }),
   latencyMs: z.number().nonnegative(),
+  recallSignedKinds: z.array(z.enum(['join', 'obf', 'zak', 'access'])),
+  recallRetries: z.number().int().nonnegative(),
+  recallSharesIds: z.boolean(),
 })
 
 /** Any part of the modes; what is left out stays as it is. */

@@ -51,6 +51,9 @@ export const DEFAULT_MODES: SimulatorModes = {
   enforceRateLimit: false,
   rateLimitPerSecond: { light: 30, medium: 20 }, // Zoom's figures for a Pro account
   latencyMs: 0,
+  recallSignedKinds: ['join', 'obf', 'zak', 'access'],
+  recallRetries: 0,
+  recallSharesIds: false,
 }
 
 const ACCOUNT_ID = 'EQK5vVqQTkqVnhlW3xTJ9A'

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createControl } from './control.ts'
 import { createControls, type Simulator, type SimulatorOptions } from './handle.ts'
 import { createRecallCaller } from './recall.ts'
+import { createRecallApi } from './recall-api.ts'
 import { Refusal } from './refusal.ts'
 import { seedSchema } from './seed.ts'
 import { createState, parseInput } from './state.ts'
@@ -20,11 +21,18 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const closing = new AbortController()
   const state = createState()
   const zoom = createZoom(state, (delayMs) => pauseUnless(closing.signal, delayMs))
-  const controls = createControls({ state, zoom, recall: createRecallCaller(), seed, modes: options.modes ?? {} })
+  const recall = createRecallCaller()
+  const recallApi = createRecallApi({ state, mints: zoom.mints, recall })
+  const controls = createControls({ state, zoom, recall, recallApi, seed, modes: options.modes ?? {} })
   const control = createControl(controls, { state, zoom })
+  const serverOf = (url: string) => {
+    if (url.startsWith('/_sim/')) return control
+    return /^\/api\/v[12]\//.test(url) ? recallApi : zoom
+  }
   const server = createServer((request, response) => {
-    const serve = request.url?.startsWith('/_sim/') ? control.serve : zoom.serve
-    serve(request, response).catch((error: Error) => failed(error, response))
+    serverOf(request.url ?? '')
+      .serve(request, response)
+      .catch((error: Error) => failed(error, response))
   })
   server.keepAliveTimeout = KEEP_ALIVE_MS
   const port = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1')
