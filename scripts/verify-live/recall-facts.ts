@@ -62,13 +62,15 @@ const isOver = (codes: string[]) => codes.some((code) => /^(done|fatal|call_ende
 async function watch(visit: Visit, botId: string): Promise<string[]> {
   const { settings, recall } = visit
   const endMs = performance.now() + settings.VERIFY_BOT_SECONDS * 1000
-  let codes: string[] = []
-  do {
-    await sleep(POLL_MS)
-    codes = await codesOf(visit, botId)
-  } while (performance.now() < endMs && !isOver(codes))
-  await recall('POST', `/api/v1/bot/${botId}/leave_call/`, {})
-  return codes
+  try {
+    for (;;) {
+      await sleep(POLL_MS)
+      const codes = await codesOf(visit, botId)
+      if (isOver(codes) || performance.now() > endMs) return codes
+    }
+  } finally {
+    await recall('POST', `/api/v1/bot/${botId}/leave_call/`, {})
+  }
 }
 
 const count = (mints: Mint[]): Record<string, number> => {

@@ -97,9 +97,8 @@ async function joinToken(visit: Visit, accessToken: string, meeting: string): Pr
   const life = (reply.body as { expire_in?: unknown } | null)?.expire_in
   const seen = { status: reply.status, zoom_code: zoomCodeOf(reply), expire_in: typeof life === 'number' ? life : null }
   if (reply.status === 200 && tokenOf(reply) !== null) notebook.pass('zoom_join_token', life === 120, seen)
-  else if (reply.status >= 500 || reply.status === 429)
-    notebook.unseen(['zoom_join_token'], `Zoom answered ${reply.status}`)
-  else notebook.fail('zoom_join_token', 'the host gets no join token', { ...seen, ...toldAs(reply) })
+  else if (reply.status === 200) notebook.fail('zoom_join_token', 'an answer without a token', seen)
+  else notebook.unseen(['zoom_join_token'], `Zoom answered ${reply.status}: ${toldAs(reply).latchkey_code}`)
 }
 
 /** What Latchkey would tell a bot of this refusal. */
