@@ -19,9 +19,7 @@ export const tokenResponses = { 200: z.string(), ...errorResponses }
 export const lendParams = z.object({ id: objectId() })
 
 // Zoom's access tokens live an hour: more could not be kept
-const askedFor = z.strictObject({ min_ttl_seconds: z.int().min(1).max(3000).default(120) })
-/** No body at all asks for the usual. */
-export const lendBody = z.preprocess((body) => body ?? {}, askedFor)
+export const lendBody = z.strictObject({ min_ttl_seconds: z.int().min(1).max(3000).default(120) })
 
 export const lendResponse = z.object({
   access_token: z.string(),
