@@ -56,8 +56,8 @@ export const timestamp = () => z.iso.datetime({ offset: true }).transform((value
 /** A time in an answer. */
 export const isoTime = () => z.iso.datetime()
 
-/** The body of a POST that needs none: absent (which Fastify calls null), or an empty object. */
-export const emptyBody = z.strictObject({}).nullish()
+/** The body of a POST that needs none: absent (route-contract.ts), or an empty object. */
+export const emptyBody = z.strictObject({})
 
 /** A 204. */
 export const noContent = z.null()
