@@ -7,6 +7,7 @@ import { config, parseConfig } from './config.ts'
 import { connectPageRoutes } from './features/connect/page-routes.ts'
 import { connectSessionRoutes } from './features/connect/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
+import { importRoutes } from './features/hosts/import-routes.ts'
 import { releaseRoutes } from './features/hosts/release-routes.ts'
 import { hostRoutes } from './features/hosts/routes.ts'
 import { meetingRoutes } from './features/meetings/routes.ts'
@@ -96,6 +97,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(connectSessionRoutes, services)
       await scope.register(hostRoutes, services)
       await scope.register(releaseRoutes, services)
+      await scope.register(importRoutes, services)
       await scope.register(organizationRoutes, services)
       await scope.register(meetingRoutes, services)
       await scope.register(passRoutes, services)
@@ -151,6 +153,7 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
     await services.jobQueue.stop(0)
     await services.zoomEvents.stop()
     await services.ledger.flush()
+    await services.redeemer.drain()
     await services.vault.drain()
     await services.closeUpstreams()
     await services.closeSender()

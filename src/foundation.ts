@@ -48,11 +48,12 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, lineage, grantUpkeep, keepAlive, endings, handOver, lender } = createGrants({
+  const { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
     oauth: upstreams.oauth,
+    users: upstreams.users,
     credentialsOf,
     owner: `${hostname()}/${process.pid}/${uuidv7()}`,
     isForeign: installation.isForeign,
@@ -80,6 +81,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     keyWatch: createKeyWatch({ sql, keyring, log }),
     vault,
     handOver,
+    redeemer,
     grantUpkeep,
     keepAlive,
     endings,

@@ -4,6 +4,9 @@ import { createCompletion } from './features/connect/completion.ts'
 import { createConnectFlowService } from './features/connect/flow-service.ts'
 import { createConnectSessionService } from './features/connect/service.ts'
 import { createConnectStore } from './features/connect/store.ts'
+import { createImportEnd, createImportLink } from './features/hosts/import-link.ts'
+import { createImportService } from './features/hosts/import-service.ts'
+import { createImportStore } from './features/hosts/import-store.ts'
 import { createNextPassStore } from './features/hosts/next-passes.ts'
 import { createHostService } from './features/hosts/service.ts'
 import { createHostStore } from './features/hosts/store.ts'
@@ -67,9 +70,12 @@ function createOperatorServices(app: FastifyInstance, foundation: Foundation, no
     vault,
     isForeignDatabase,
   })
+  const importStore = createImportStore(sql)
+  const endImports = createImportEnd({ store: importStore, vault })
   const unlinkAll = async (tenantId: string) => {
     await hosts.unlinkAll(tenantId)
     await organizations.unlinkAll(tenantId)
+    await endImports(tenantId)
     await vault.forget({ tenantId })
   }
   const tenants = createTenantService({ store: createTenantStore(prisma), cursors, unlinkAll })
@@ -105,7 +111,7 @@ function createOperatorServices(app: FastifyInstance, foundation: Foundation, no
     plainCallbackUrls: config.PLAIN_CALLBACK_URLS,
     defaultTenantId: DEFAULT_TENANT_ID,
   })
-  return { hosts, organizations, tenants, apiKeys, zoomApps, recallWorkspaces }
+  return { hosts, organizations, tenants, apiKeys, zoomApps, recallWorkspaces, importStore }
 }
 
 type OperatorServices = ReturnType<typeof createOperatorServices>
@@ -146,6 +152,23 @@ function createConnectServices(app: FastifyInstance, foundation: Foundation, ope
       isForeignDatabase: installation.isForeign,
     }),
   }
+}
+
+/** Hosts that come from another system. */
+function createImports(app: FastifyInstance, foundation: Foundation, operator: OperatorServices) {
+  const { vault, users, redeemer, installation } = foundation
+  const { hosts, zoomApps, importStore: store } = operator
+  const { log } = app
+  return createImportService({
+    store,
+    hosts,
+    appOf: (tenantId) => zoomApps.forConnect(tenantId, 'user'),
+    redeemer,
+    link: createImportLink({ store, hosts, ofGrant: redeemer.ofGrant, vault, users, log }),
+    isForeignDatabase: installation.isForeign,
+    log,
+    monotonicNow: () => performance.now(),
+  })
 }
 
 /** What Zoom tells, and what follows. */
@@ -239,6 +262,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     ...foundation,
     ...operator,
     ...connect,
+    imports: createImports(app, foundation, operator),
     ...createNotificationServices(app, foundation, {
       hostOf: hosts.byId,
       passOf: passes.byId,

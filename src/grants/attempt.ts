@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { SealError } from '../lib/sealing.ts'
 import { claimsOf, type RefreshOutcome as RefreshResult, type ZoomOAuth } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
+import { createAnswers } from './answers.ts'
 import { appMisconfigured } from './app-breaker.ts'
 import type { AppPauses } from './app-pauses.ts'
 import type { Breakers } from './breakers.ts'
@@ -72,11 +73,8 @@ const ALARMING = ['no_usable_token_pair', 'another_user']
 const unavailable = (reason: string) =>
   new AppError('zoom_unavailable', 'Zoom did not renew the access token; try again.', { reason, retryAfterSeconds: 5 })
 
-/** What proves that Zoom took the app's credentials. A 429 or a 5xx may come before Zoom looks at them. */
-const PROVES_APP: RefreshResult['outcome'][] = ['rotated', 'rejected', 'blocked']
 /** Reasons of Zoom's that are also ours; any other is a refusal without a cause. */
 const NAMED = ['superseded', 'user_removed', 'scopes_changed']
-const FAILURES: RefreshResult['outcome'][] = ['not_sent', 'server_error', 'ambiguous']
 
 /**
  * Whether the new access token is another user's than the refresh token it was given for. Both are Zoom's JWTs; where either
@@ -89,8 +87,9 @@ function isOfAnotherUser(refreshToken: string, { accessToken }: TokenSet): boole
 
 /** Spends the refresh token under a lease, once, and brings what Zoom said into the database. */
 export function createAttempt(deps: AttemptDeps) {
-  const { store, cipher, oauth, breakers, appPauses, life, watermarks, restoreGuard, lineage, log, metrics } = deps
+  const { store, cipher, oauth, life, watermarks, restoreGuard, lineage, log, metrics } = deps
   const { monotonicNow } = deps
+  const answers = createAnswers(deps)
 
   /** One line and one count for every attempt: with `outcome` ok, the only record outside the database of what was spent. */
   function report({ id, grantId, lease, acquiredAtMs }: Attempt, outcome: CountedOutcome, stored?: StoredAt): void {
@@ -165,9 +164,7 @@ export function createAttempt(deps: AttemptDeps) {
   }
 
   async function appFault(attempt: Attempt): Promise<never> {
-    appPauses.note(attempt.zoomAppId, 'refused')
-    if (breakers.app.trip(attempt.zoomAppId))
-      log.error({ zoom_app_id: attempt.zoomAppId }, 'Zoom refuses this Zoom app: check its client id and secret')
+    answers.noteAppFault(attempt.zoomAppId)
     return await paused(attempt, 0, appMisconfigured())
   }
 
@@ -187,23 +184,6 @@ export function createAttempt(deps: AttemptDeps) {
     if (fresh) report(attempt, 'ok', fresh)
     else report(attempt, 'sibling_won')
     return fresh
-  }
-
-  /** What an answer, or its absence, says of the app, the grant's next tries and the token endpoint as a whole. */
-  function tellBreakers({ grantId, zoomAppId }: Attempt, { outcome }: RefreshResult): void {
-    if (PROVES_APP.includes(outcome)) appPauses.note(zoomAppId, 'taken')
-    if (PROVES_APP.includes(outcome) && breakers.app.recover(zoomAppId))
-      log.info({ zoom_app_id: zoomAppId }, 'Zoom answers this Zoom app again')
-    if (FAILURES.includes(outcome)) {
-      breakers.grant.noteFailure(grantId)
-      if (breakers.endpoint.noteFailure(grantId))
-        log.error('Zoom’s token endpoint fails for every grant: refreshes are paused, one probe every 2 s')
-      return
-    }
-    if (outcome === 'refused')
-      breakers.grant.noteFailure(grantId) // an answer, but none that helps this grant
-    else breakers.grant.noteAnswer(grantId)
-    if (breakers.endpoint.noteAnswer()) log.info('Zoom’s token endpoint answers again')
   }
 
   /** Every answer of the token endpoint and what it does to the row. Null: read the row again. */
@@ -268,7 +248,7 @@ export function createAttempt(deps: AttemptDeps) {
       if (monotonicNow() - acquiredAtMs > LEASE_MS - REFRESH_TIMEOUT_MS - LEASE_MARGIN_MS) return await unused(attempt)
       const result = await oauth.refresh({ ...credentials, refreshToken, timeoutMs: REFRESH_TIMEOUT_MS })
       if (result.outcome === 'not_sent' && !isLast) continue
-      tellBreakers(attempt, result)
+      answers.note({ id: grantId, zoomAppId: attempt.zoomAppId }, result.outcome)
       const isForeign = result.outcome === 'rotated' && isOfAnotherUser(refreshToken, result.tokens)
       return await (isForeign ? ambiguous(attempt, 'another_user') : settle(attempt, result))
     }

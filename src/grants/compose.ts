@@ -11,6 +11,7 @@ import { createKeepAlive } from './keep-alive.ts'
 import { createLender } from './lender.ts'
 import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
+import { createRedeemer, type RedeemDeps } from './redeem.ts'
 import { createRefresher } from './refresh.ts'
 import { createRestoreGuard } from './restore-guard.ts'
 import { createGrantStore } from './store.ts'
@@ -23,6 +24,7 @@ export interface GrantsOptions
   /** An access token with less life left is renewed in the background, while it is still lent. */
   refreshMarginSeconds: number
   keepAliveHours: number
+  users: RedeemDeps['users']
   sql: Sql
   /** Connections that requests cannot take. */
   reserve: Sql
@@ -62,11 +64,12 @@ export function createGrants(options: GrantsOptions) {
   }
   const refresher = createRefresher(parts)
   const vault = createGrantVault({ ...parts, refresher, destroyKeys: box.destroy })
+  const redeemer = createRedeemer({ ...parts, admit: vault.admit })
   const keepAlive = createKeepAlive({ ...options, refresher })
   const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
   const endings = createEndings({ sql, forget: vault.forgetMemory })
   const handOverStore = createHandOverStore(sql)
   const handOver = createHandOver({ ...parts, handOverStore, refresher, forgetMemory: vault.forgetMemory })
   const lender = createLender(refresher, parts.life)
-  return { vault, lineage, grantUpkeep, keepAlive, endings, handOver, lender }
+  return { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender }
 }

@@ -31,6 +31,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/connect-sessions': { external_user_id: 'alice' },
   'POST /v1/webhook-endpoints': { url: 'https://hooks.example.com' },
   'POST /v1/operator/webhook-endpoints': { url: 'https://hooks.example.com' },
+  'POST /v1/hosts/import': { hosts: [{ external_user_id: 'alice', refresh_token: 'x' }] },
   'POST /v1/passes': { meeting: '111111111' },
   'POST /v1/meetings/batch': { meetings: [{ meeting_id: '111111111', external_user_id: 'alice' }] },
   'PUT /v1/meetings/{meeting_id}': { external_user_id: 'alice' },

@@ -73,6 +73,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       reserve: sql,
       box: createSecretBox({ sql, keyring }),
       oauth: createZoomOAuth({ http: { send: (request) => send(replica, request) } }),
+      users: { me: async () => ({ outcome: 'unavailable' }) },
       credentialsOf: async () => CLIENT,
       owner: name,
       isForeign: () => false,

@@ -70,6 +70,11 @@ export function createHostService({ store, nextPasses, cursors, vault, isForeign
     byId: (tenantId: string, hostId: string): Promise<Host | null> => store.byId(tenantId, hostId),
     byExternalUserId: (tenantId: string, externalUserId: string): Promise<Host | null> =>
       store.byExternalUserId(tenantId, externalUserId),
+    /** Null where the tenant does not link this grant. */
+    async byGrant(tenantId: string, grantId: string): Promise<Host | null> {
+      const [host] = await store.list(tenantId, { grantId }, 1, null)
+      return host ?? null
+    },
     /** @throws not_found */
     async get(tenantId: string, hostId: string): Promise<Host> {
       const host = await store.byId(tenantId, hostId)

@@ -134,6 +134,9 @@ export function createHostStore(db: PrismaClient): HostStore {
         WITH gone AS (
           DELETE FROM hosts WHERE tenant_id = ${tenantId}::uuid AND id = ${id}::uuid
           RETURNING tenant_id, external_user_id, grant_id),
+        imported AS (
+          UPDATE imported_tokens i SET state = 'linked' FROM gone
+           WHERE i.tenant_id = gone.tenant_id AND i.grant_id = gone.grant_id AND i.state = 'redeemed'),
         forgotten AS (
           DELETE FROM meetings m USING gone
            WHERE m.tenant_id = gone.tenant_id AND m.external_user_id = gone.external_user_id AND m.source <> 'api')
