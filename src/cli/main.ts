@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { dirname } from 'node:path'
-import { Command } from 'commander'
+import { Argument, Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
 import { type EraseOptions, erase } from './erase.ts'
 import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
+import { type ImportOptions, importFile } from './import.ts'
+import { SOURCE_HELP, SOURCES, type Source } from './import-sources.ts'
 import { keysForget, keysRotate, keysStatus, type StatusOptions } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { printOpenapi } from './openapi.ts'
@@ -29,6 +31,21 @@ const judge = (work: (env: Record<string, string | undefined>) => Promise<boolea
     if (!(await work(env))) process.exitCode = 1
   })
 
+/** Ctrl-C and SIGTERM let what is under way come to its end: a token on its way to Zoom must not be dropped. */
+async function runImport(
+  env: NodeJS.ProcessEnv,
+  source: Source,
+  file: string,
+  options: ImportOptions,
+): Promise<boolean> {
+  const stopping = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopping.abort())
+  const { stdout } = process
+  const draw = stdout.isTTY ? (text: string) => void stdout.write(text) : null
+  const terminal = { say, draw, columns: stdout.columns ?? 80 }
+  return await importFile(env, { source, file, options }, terminal, stopping.signal)
+}
+
 const program = new Command('latchkey').description('Operates a Latchkey installation.').showHelpAfterError()
 program
   .command('migrate')
@@ -38,6 +55,18 @@ program
   .command('openapi')
   .description('print the OpenAPI document')
   .action(() => printOpenapi(say))
+program
+  .command('import')
+  .description('bring in hosts with the refresh tokens that another system holds; each token is redeemed once')
+  .addArgument(new Argument('<source>', 'where the hosts come from').choices(SOURCES))
+  .argument('<file>', 'what the source exported')
+  .option('--tenant <id|slug>', 'whose hosts they become; without it: default')
+  .option('--dry-run', 'check every row and say what would happen; Zoom is not asked')
+  .option('--external-user-id <path>', 'the field of a JSON source that holds your own id of the user')
+  .addHelpText('after', `\n${SOURCE_HELP}`)
+  .action((source: Source, file: string, options: ImportOptions) =>
+    judge((env) => runImport(env, source, file, options)),
+  )
 const grants = program.command('grants').description('look after the grants of Zoom users')
 grants
   .command('doctor')

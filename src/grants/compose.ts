@@ -64,7 +64,7 @@ export function createGrants(options: GrantsOptions) {
   }
   const refresher = createRefresher(parts)
   const vault = createGrantVault({ ...parts, refresher, destroyKeys: box.destroy })
-  const redeemer = createRedeemer({ ...parts, admit: vault.admit })
+  const redeemer = createRedeemer({ ...parts, admit: vault.admit, remains: refresher.remains })
   const keepAlive = createKeepAlive({ ...options, refresher })
   const grantUpkeep = createGrantUpkeep({ store, vault, restoreGuard, isForeign, showGrants: metrics.showGrants })
   const endings = createEndings({ sql, forget: vault.forgetMemory })

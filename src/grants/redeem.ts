@@ -16,6 +16,8 @@ export interface RedeemDeps extends AnswerDeps {
   oauth: Pick<ZoomOAuth, 'refresh' | 'revoke'>
   users: Pick<ZoomUsers, 'me'>
   admit: GrantVault['admit']
+  /** What is left of the stored access token; null where none lives. */
+  remains: (grantId: string) => Promise<string | null>
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
   log: FastifyBaseLogger
   monotonicNow: () => number
@@ -78,7 +80,7 @@ const NAMED = ['superseded', 'user_removed', 'scopes_changed']
  * it. Whoever calls has claimed the token first, in a commit of its own.
  */
 export function createRedeemer(deps: RedeemDeps) {
-  const { sql, oauth, users, admit, credentialsOf, breakers, log, monotonicNow } = deps
+  const { sql, oauth, users, admit, remains, credentialsOf, breakers, log, monotonicNow } = deps
   const answers = createAnswers(deps)
   /** Until when Zoom wants no more requests of this app, on the monotonic clock. */
   const pausedUntilMs = new Map<string, number>()
@@ -207,6 +209,13 @@ export function createRedeemer(deps: RedeemDeps) {
     async ofUser(zoomAppId: string, zoomUserId: string): Promise<KnownGrant | null> {
       const [row] = await sql.rows<KnownGrant>(OF_USER, [zoomAppId, zoomUserId])
       return row ?? null
+    },
+    /** Whether Zoom takes the access token as it is stored; `asleep` where none lives any more. Renews nothing. @throws store_unavailable */
+    async prove(grantId: string): Promise<'proven' | 'asleep' | 'unproven'> {
+      const accessToken = await remains(grantId)
+      if (accessToken === null) return 'asleep'
+      const me = await users.me(accessToken)
+      return me.outcome === 'unavailable' ? 'unproven' : 'proven' // no scope for it: taken all the same
     },
     /** Resolves once no token is on its way and no pair waits to be stored. */
     async drain(): Promise<void> {

@@ -51,6 +51,12 @@ interface Scope {
   importer: Importer
 }
 
+export interface Preview {
+  /** `known`: imported before, or connected with a later token. */
+  state: 'new' | 'known' | 'refused'
+  code?: string | undefined
+}
+
 export type ImportService = ReturnType<typeof createImportService>
 
 /** Of this process: Zoom's token endpoint limits requests per app, and refreshes of hosts that are live go first. */
@@ -177,6 +183,12 @@ export function createImportService(deps: ImportDeps) {
     }
   }
 
+  async function scopeOf(tenantId: string, importer: Importer): Promise<Scope> {
+    const app = await appOf(tenantId)
+    if (!app) throw new AppError('app_not_configured', 'No Zoom app of kind user is configured for this tenant.')
+    return { tenantId, zoomAppId: app.zoomAppId, importer }
+  }
+
   return {
     /**
      * Answers in the order of the rows within about 20 s. What was not reached by then is deferred; what was begun goes on, and a
@@ -184,9 +196,7 @@ export function createImportService(deps: ImportDeps) {
      */
     async importHosts(tenantId: string, rows: ImportRow[], importer: Importer): Promise<ImportResult[]> {
       if (isForeignDatabase()) throw foreignDatabase()
-      const app = await appOf(tenantId)
-      if (!app) throw new AppError('app_not_configured', 'No Zoom app of kind user is configured for this tenant.')
-      const scope: Scope = { tenantId, zoomAppId: app.zoomAppId, importer }
+      const scope = await scopeOf(tenantId, importer)
       const deadline = createDeadline(DEADLINE_MS, monotonicNow)
       const late = () => new AppError('zoom_timeout', 'Zoom did not answer in time; try again.')
       const first = (row: ImportRow): Promise<Outcome> => {
@@ -205,6 +215,19 @@ export function createImportService(deps: ImportDeps) {
           return { externalUserId: row.externalUserId, ...(outcome ?? rejected('duplicate')) }
         }),
       )
+    },
+    /** What an import would begin with, without a word to Zoom. @throws app_not_configured, store_unavailable */
+    async preview(tenantId: string, rows: ImportRow[]): Promise<Preview[]> {
+      const scope = await scopeOf(tenantId, { actor: 'nobody', requestId: null })
+      const found: Preview[] = []
+      for (const row of rows) {
+        const token = await store.resolve(scope.zoomAppId, sha256(row.refreshToken))
+        const isSettled = token && token.tenantId === tenantId && token.state !== 'rejected'
+        const outcome = token ? rejected(token.code ?? 'rejected_by_zoom') : await known(scope, row)
+        if (isSettled || outcome?.status === 'connected') found.push({ state: 'known' })
+        else found.push(outcome ? { state: 'refused', code: outcome.code } : { state: 'new' })
+      }
+      return found
     },
     /** Deletes what is told of tokens that are too old for Zoom. */
     purgeAcrossTenants: () => store.purgeAcrossTenants(),
