@@ -56,14 +56,16 @@ export type Redemption =
 /** A grant as far as whoever imports into it may know it. */
 export interface KnownGrant {
   grantId: string
-  zoomUserId: string
+  /** Null once the user's data was erased. */
+  zoomUserId: string | null
   /** Its tokens are stored, and Zoom has not refused them. */
   isConnected: boolean
   /** When its pair was stored, by the database's clock, in Unix seconds. */
   storedAtSeconds: number
 }
 
-const KNOWN = `SELECT g.id AS "grantId", g.zoom_user_id AS "zoomUserId", t.status = 'connected' AS "isConnected",
+const KNOWN = `SELECT g.id AS "grantId", t.status = 'connected' AS "isConnected",
+          CASE WHEN g.zoom_user_id NOT LIKE 'erased:%' THEN g.zoom_user_id END AS "zoomUserId",
           EXTRACT(EPOCH FROM t.refreshed_at)::float8 AS "storedAtSeconds"
      FROM grants g JOIN grant_tokens t ON t.grant_id = g.id`
 const OF_GRANT = statement('redeem_of_grant', `${KNOWN} WHERE g.id = $1 AND t.status <> 'disconnected'`)

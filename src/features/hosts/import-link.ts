@@ -14,7 +14,7 @@ export interface ImportLinkDeps {
     link: (tenantId: string, link: HostLink) => Promise<{ hostId: string; replacedGrantId: string | null }>
     byId: (tenantId: string, hostId: string) => Promise<Host | null>
   }
-  ofGrant: (grantId: string) => Promise<{ zoomUserId: string } | null>
+  ofGrant: (grantId: string) => Promise<{ zoomUserId: string | null } | null>
   vault: Pick<GrantVault, 'withAccessToken' | 'noteProfile' | 'releaseIfUnlinked'>
   users: Pick<ZoomUsers, 'me'>
   log: { error: (fields: object, message: string) => void }
@@ -52,7 +52,7 @@ export function createImportLink({ store, hosts, ofGrant, vault, users, log }: I
     const grant = await ofGrant(grantId)
     if (!grant) throw failed('released')
     const claimed = claimsOf(refreshToken)
-    if (claimed && claimed.zoomUserId !== grant.zoomUserId)
+    if (claimed && grant.zoomUserId && claimed.zoomUserId !== grant.zoomUserId)
       throw new AppError('other_zoom_user', 'Zoom gave another user’s grant for this refresh token.')
     const profile = await vault.withAccessToken(grantId, patiently)
     if (profile.outcome === 'unavailable') throw new AppError('zoom_unavailable', 'Zoom did not answer; try again.')
