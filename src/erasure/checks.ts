@@ -1,3 +1,4 @@
+import { isUnlinked } from '../grants/statements.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
 import { OPERATOR_ID } from '../secrets/box.ts'
@@ -19,8 +20,7 @@ const counted = (label: string, from: string, id = 'id') =>
   )
 
 const IS_LET_GO = `(t.status = 'disconnected' OR t.status_reason = 'deauthorized' OR (g.connected_at < now() - ${LATE}
-    AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)
-    AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id)))`
+    AND ${isUnlinked('g.id')}))`
 const GRANTS = 'grants g JOIN grant_tokens t ON t.grant_id = g.id'
 export const HAS_NO_OWNER = `d.owner_id <> '${OPERATOR_ID}'
     AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.owner_id) AND NOT EXISTS (SELECT FROM grants g WHERE g.id = d.owner_id)`

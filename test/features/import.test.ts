@@ -107,6 +107,16 @@ test('an older token of a connected user is not presented: the living grant goes
   expect(t.zoom.liveRefreshToken(host.email, 'simulator-client-id')).not.toBeNull()
 })
 
+test('a token that names a user whom another tenant has connected since connects nobody, and is not presented', async () => {
+  const [tenant, other] = [await newImporter(t), await newImporter(t)]
+  const host = await newElsewhere(t)
+  await t.connectHost('theirs', host.email, other.headers)
+  await rows(t, `UPDATE grant_tokens SET refreshed_at = now() + interval '2 minutes'`)
+  expect(await tenant.importAll([host])).toMatchObject([{ status: 'rejected', code: 'rejected_by_zoom' }])
+  expect(presented(t, host)).toBe(0)
+  expect(await tenant.hosts()).toEqual([])
+})
+
 test('a newer token of a host that must reconnect connects it again under its id', async () => {
   const tenant = await newImporter(t)
   const host = await newElsewhere(t)
@@ -165,6 +175,20 @@ test('in another installation’s database an import is 503 and spends nothing',
   await rows(t, `UPDATE installations SET installation_id = 'development'`)
   await t.services.installation.refresh()
   expect([refused.statusCode, refused.json().code]).toEqual([503, 'foreign_database'])
+})
+
+test('a tenant that is deleted takes along what it has imported and not yet linked: the grant is let go', async () => {
+  const tenant = await newImporter(t)
+  const host = await newElsewhere(t)
+  const away = t.zoom.setFault({
+    match: { path: '/v2/users/me', user_id: host.email },
+    action: { type: 'status', status: 503 },
+    times: -1,
+  })
+  expect(await tenant.importAll([host])).toMatchObject([{ status: 'deferred', code: 'zoom_unavailable' }])
+  away.clear()
+  expect((await t.api('DELETE', `/v1/tenants/${tenant.id}`)).statusCode).toBe(204)
+  expect(t.zoom.liveRefreshToken(host.email, 'simulator-client-id')).toBeNull()
 })
 
 test('a tenant that is deleted takes its imports along', async () => {
