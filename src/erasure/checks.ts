@@ -1,4 +1,4 @@
-import { isUnlinked } from '../grants/statements.ts'
+import { isUnlinked } from '../grants/unlinked.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
 import { OPERATOR_ID } from '../secrets/box.ts'

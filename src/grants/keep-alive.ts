@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import { type Sql, statement } from '../lib/sql.ts'
 import type { GrantMetrics } from './metrics.ts'
 import type { Refresher } from './refresh.ts'
-import { isUnlinked } from './statements.ts'
+import { isUnlinked } from './unlinked.ts'
 
 export interface KeepAliveDeps {
   sql: Sql

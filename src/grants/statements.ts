@@ -1,4 +1,5 @@
 import { statement } from '../lib/sql.ts'
+import { isUnlinked } from './unlinked.ts'
 
 // Every statement here is one autocommit: no transaction is open while Zoom is asked, none is lost with a connection.
 // The database's clock decides leases, expiry and freshness, so a replica's own clock changes nothing.
@@ -6,12 +7,6 @@ import { statement } from '../lib/sql.ts'
 const STORED_AT = `EXTRACT(EPOCH FROM refreshed_at)::float8 AS "storedAtSeconds"`
 /** A pair that is stored, and under which consent. */
 const STORED_PAIR = `${STORED_AT}, consent_epoch AS "consentEpoch", consent_reason AS "consentReason"`
-/** Nobody links the grant of this id, and no import has brought it within a week that can be repeated to link it. */
-export const isUnlinked = (grantId: string) =>
-  `NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = ${grantId})
-       AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = ${grantId})
-       AND NOT EXISTS (SELECT FROM imported_tokens i WHERE i.grant_id = ${grantId} AND i.state = 'redeemed'
-                          AND i.redeemed_at > now() - interval '7 days')`
 /** Its user has not consented within so many seconds: nothing that follows a consent is on its way. */
 const isQuiet = (grantId: string, seconds: string) =>
   `NOT EXISTS (SELECT FROM grants WHERE id = ${grantId} AND connected_at > now() - ${seconds} * interval '1 s')`
