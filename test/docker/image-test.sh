@@ -115,6 +115,13 @@ for role in app:APP mint:MINT; do
 done
 pass 'no role of the service is a superuser, and only the owner changes tables'
 
+tries=0
+until compose logs --no-color latchkey 2>/dev/null | grep -q 'the job queue works'; do
+  tries=$((tries + 1)); [ "$tries" -le 60 ] || fail 'the job queue does not start'; sleep 1
+done
+if compose logs --no-color latchkey | grep -E 'a job did not run|the job queue met an error' >&2; then fail 'a job of the service fails'; fi
+pass 'the job queue and every job work in a role that may create nothing'
+
 compose run --rm -T migrate >/dev/null 2>&1 || fail 'migrate a second time'
 pass 'migrate may run again'
 
