@@ -10,6 +10,7 @@ import { createImportStore } from './features/hosts/import-store.ts'
 import { createNextPassStore } from './features/hosts/next-passes.ts'
 import { createHostService } from './features/hosts/service.ts'
 import { createHostStore } from './features/hosts/store.ts'
+import { createMeetingEventStore } from './features/meetings/event-store.ts'
 import { createMeetingService } from './features/meetings/service.ts'
 import { createMeetingStore } from './features/meetings/store.ts'
 import { createLedger } from './features/mints/ledger.ts'
@@ -38,7 +39,7 @@ import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
 import { createLendingService } from './features/tokens/lending.ts'
 import { createTokenService } from './features/tokens/service.ts'
 import { createInboxStore } from './features/zoom-events/inbox-store.ts'
-import { createZoomEventService } from './features/zoom-events/service.ts'
+import { createZoomEventService, type ZoomEventDeps } from './features/zoom-events/service.ts'
 import { createFoundation } from './foundation.ts'
 import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
@@ -175,12 +176,16 @@ function createImports(app: FastifyInstance, foundation: Foundation, operator: O
 function createZoomEvents(
   app: FastifyInstance,
   { box, endings, installation }: Foundation,
-  { zoomApps, metrics, now }: Pick<OperatorServices, 'zoomApps'> & Pick<ServiceOptions, 'metrics' | 'now'>,
+  deps: Pick<OperatorServices, 'zoomApps'> &
+    Pick<ZoomEventDeps, 'applyToMeetings'> &
+    Pick<ServiceOptions, 'metrics' | 'now'>,
 ) {
+  const { zoomApps, applyToMeetings, metrics, now } = deps
   return createZoomEventService({
     store: createInboxStore(app.sql),
     zoomApps,
     endings,
+    applyToMeetings,
     box,
     isForeignDatabase: installation.isForeign,
     log: app.log,
@@ -232,7 +237,11 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   const { vault, cursors } = foundation
   const operator: OperatorServices = createOperatorServices(app, foundation, now)
   const { hosts, recallWorkspaces } = operator
-  const meetings = createMeetingService({ store: createMeetingStore(prisma), cursors })
+  const meetings = createMeetingService({
+    store: createMeetingStore(prisma),
+    eventStore: createMeetingEventStore(sql),
+    cursors,
+  })
   const passes = createPassService({
     store: createPassStore(prisma, sql),
     cursors,
@@ -271,7 +280,12 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
       metrics,
       now,
     }),
-    zoomEvents: createZoomEvents(app, foundation, { ...operator, metrics, now }),
+    zoomEvents: createZoomEvents(app, foundation, {
+      ...operator,
+      applyToMeetings: meetings.applyEventAcrossTenants,
+      metrics,
+      now,
+    }),
     meetings,
     passes,
     ledger,

@@ -49,6 +49,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
         { name: 'zoom_webhook_silence', run: () => zoomEvents.findSilenceAcrossTenants() },
         { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
+        { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },
         { name: 'imported_tokens', run: () => services.imports.purgeAcrossTenants() },
         { name: 'webhook_events', run: () => dispatch.purgeAcrossTenants() },
         { name: 'erasure', run: (signal) => services.erasure.sweepAcrossTenants(signal) },

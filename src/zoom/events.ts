@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { isMeetingEvent, type MeetingEvent, parseMeetingEvent } from './meeting-events.ts'
 
 /** What an event says of a user, whatever it is called and wherever it says so. */
 export interface UserEvent {
@@ -13,6 +14,7 @@ export interface UserEvent {
 export type ParsedEvent =
   | { kind: 'url_validation'; plainToken: string }
   | { kind: 'user'; event: UserEvent }
+  | { kind: 'meeting'; event: MeetingEvent }
   /** Of a name that this version does nothing about. */
   | { kind: 'other' }
   | { kind: 'malformed' }
@@ -58,6 +60,10 @@ export function parseZoomEvent(body: Buffer, receivedAt: Date): ParsedEvent {
     const at = said.deauthorization_time ? new Date(said.deauthorization_time) : timeOf(eventTs, receivedAt)
     const whose = { zoomUserId: said.user_id, zoomAccountId: said.account_id ?? null, clientId: said.client_id ?? null }
     return { kind: 'user', event: { type: name, ...whose, at } }
+  }
+  if (isMeetingEvent(name)) {
+    const event = parseMeetingEvent(name, payload, eventTs, receivedAt)
+    return event ? { kind: 'meeting', event } : { kind: 'malformed' }
   }
   if (!isUserEvent(name)) return { kind: 'other' }
   const { data: said } = ofUser.safeParse(payload)

@@ -54,3 +54,33 @@ export const userEvent = (event: string, userId: string, accountId: string, at =
   event_ts: at.getTime(),
   payload: { account_id: accountId, object: { id: userId, email: 'somebody@example.com' } },
 })
+
+/** An event about a meeting, with what an event of Zoom's says besides and nobody needs. */
+export const meetingEvent = (
+  event: string,
+  accountId: string,
+  object: Record<string, unknown>,
+  { at = new Date(), ...more }: { at?: Date; operator_id?: string } = {},
+) => ({
+  event,
+  event_ts: at.getTime(),
+  payload: {
+    account_id: accountId,
+    operator: 'assistant@example.com',
+    ...more,
+    object: { uuid: 'uLoRgfbbTayCX6r2Q/qQsQ==', type: 2, duration: 60, timezone: 'UTC', ...object },
+  },
+})
+
+/** The user's personal meeting number is another one now. */
+export const personalNumberMoved = (
+  userId: string,
+  accountId: string,
+  from: number | string,
+  to: number | string,
+  at = new Date(),
+) => ({
+  event: 'user.updated',
+  event_ts: at.getTime(),
+  payload: { account_id: accountId, object: { id: userId, pmi: to }, old_object: { id: userId, pmi: from } },
+})

@@ -21,6 +21,11 @@ const shape = (mapping: Mapping) => ({
   external_user_id: mapping.externalUserId,
   organization_id: mapping.organizationId,
   source: mapping.source,
+  observed_at: mapping.observedAt.toISOString(),
+  replaced: mapping.replaced && {
+    ...mapping.replaced,
+    observed_at: new Date(mapping.replaced.observed_at).toISOString(),
+  },
   updated_at: mapping.updatedAt.toISOString(),
 })
 const read = { caller: 'meetings:read' } as const

@@ -47,6 +47,15 @@ export const meetingResponse = z.object({
   external_user_id: z.string().nullable(),
   organization_id: z.uuid().nullable(),
   source,
+  observed_at: isoTime(),
+  replaced: z
+    .object({
+      source,
+      host_id: z.uuid().nullable(),
+      organization_id: z.uuid().nullable(),
+      observed_at: isoTime(),
+    })
+    .nullable(),
   updated_at: isoTime(),
 })
 

@@ -1,10 +1,12 @@
 import { AppError, type ErrorCode } from '../../errors.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
+import type { Effect, MeetingEventStore, Told } from './event-store.ts'
 import type { Mapping, MappingSource, MappingTarget, MeetingStore } from './store.ts'
 
 export interface MeetingDeps {
   store: MeetingStore
+  eventStore: MeetingEventStore
   cursors: CursorCodec
 }
 
@@ -25,7 +27,7 @@ export type MeetingService = ReturnType<typeof createMeetingService>
 const unknownMeeting = () => new AppError('not_found', 'No such meeting.')
 
 /** Which host or organization opens the door of a meeting. */
-export function createMeetingService({ store, cursors }: MeetingDeps) {
+export function createMeetingService({ store, eventStore, cursors }: MeetingDeps) {
   return {
     /** Null where the tenant has no mapping of the number. */
     find: (tenantId: string, meetingId: string): Promise<Mapping | null> => store.get(tenantId, meetingId),
@@ -62,15 +64,23 @@ export function createMeetingService({ store, cursors }: MeetingDeps) {
         return { meetingId, status: 'refused', code: last.get(meetingId) ? 'not_found' : 'invalid_request' }
       })
     },
-    /** Keeps whose meeting it is; a host need not be connected yet. What the tenant itself said is never overruled. */
+    /**
+     * Keeps whose meeting it is, where the conflict rule lets it; a host need not be connected yet. `observedAt`: when it was so, for
+     * something that was asked of Zoom the time before the question.
+     */
     async map(
       tenantId: string,
       meetingId: string,
       target: { externalUserId: string } | { organizationId: string },
       source: MappingSource,
+      observedAt: Date | null = null,
     ): Promise<void> {
-      await store.map(tenantId, { id: uuidv7(), meetingId, source, ...target })
+      await store.map(tenantId, { id: uuidv7(), meetingId, source, observedAt, ...target })
     },
+    /** What an event of Zoom's told of meetings, for every tenant that links their host. @throws store_unavailable */
+    applyEventAcrossTenants: (told: Told): Promise<Effect> => eventStore.apply(told),
+    /** Forgets what only kept old events from counting. @throws store_unavailable */
+    purgeAcrossTenants: (): Promise<void> => eventStore.purge(),
     /** @throws not_found */
     async remove(tenantId: string, meetingId: string): Promise<void> {
       if (!(await store.remove(tenantId, meetingId))) throw unknownMeeting()

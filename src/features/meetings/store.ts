@@ -1,4 +1,5 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { DECIDE, isGoneSince } from './conflict-rule.ts'
 
 export type MappingSource = 'api' | 'event' | 'sync' | 'lookup'
 
@@ -14,7 +15,18 @@ export interface Mapping {
   externalUserId: string | null
   organizationId: string | null
   source: MappingSource
+  /** When what the source said was so. */
+  observedAt: Date
+  /** What this took the place of, as stored: names of fields as in the API. */
+  replaced: Replaced | null
   updatedAt: Date
+}
+
+export interface Replaced {
+  source: MappingSource
+  host_id: string | null
+  organization_id: string | null
+  observed_at: string
 }
 
 export interface MeetingStore {
@@ -30,10 +42,10 @@ export interface MeetingStore {
    * others name a host or organization that the tenant does not have.
    */
   put(tenantId: string, rows: { id: string; meetingId: string; target: MappingTarget }[]): Promise<Set<string>>
-  /** Keeps whose meeting it is, known host or not. What the tenant itself said gives way to nothing else. */
+  /** Keeps whose meeting it is, known host or not, where the conflict rule lets it. `observedAt` null: now. */
   map(
     tenantId: string,
-    row: { id: string; meetingId: string; source: MappingSource } & (
+    row: { id: string; meetingId: string; source: MappingSource; observedAt: Date | null } & (
       | { externalUserId: string }
       | { organizationId: string }
     ),
@@ -43,13 +55,18 @@ export interface MeetingStore {
 
 const MAPPINGS = Prisma.sql`
   SELECT m.id, m.meeting_id AS "meetingId", h.id AS "hostId", m.external_user_id AS "externalUserId",
-         m.organization_id AS "organizationId", m.source, m.updated_at AS "updatedAt"
+         m.organization_id AS "organizationId", m.source, m.observed_at AS "observedAt", m.replaced, m.updated_at AS "updatedAt"
     FROM meetings m LEFT JOIN hosts h ON h.tenant_id = m.tenant_id AND h.external_user_id = m.external_user_id`
 
-const REPLACE = Prisma.sql`
-  ON CONFLICT (tenant_id, meeting_id) DO UPDATE
-     SET external_user_id = excluded.external_user_id, organization_id = excluded.organization_id,
-         source = excluded.source, observed_at = now(), updated_at = now()`
+const REPLACE = Prisma.raw(DECIDE)
+const IS_GONE = Prisma.raw(
+  isGoneSince({
+    tenantId: 'given.tenant_id',
+    meetingId: 'given.meeting_id',
+    externalUserId: 'given.external_user_id',
+    observedAt: 'given.observed_at',
+  }),
+)
 
 export function createMeetingStore(db: PrismaClient): MeetingStore {
   return {
@@ -93,9 +110,14 @@ export function createMeetingStore(db: PrismaClient): MeetingStore {
       const externalUserId = 'externalUserId' in row ? row.externalUserId : null
       const organizationId = 'organizationId' in row ? row.organizationId : null
       await db.$executeRaw`
-        INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source)
-        VALUES (${row.id}::uuid, ${tenantId}::uuid, ${row.meetingId}, ${externalUserId}, ${organizationId}::uuid, ${row.source})
-        ${REPLACE} WHERE excluded.source = 'api' OR meetings.source <> 'api'`
+        WITH given AS (
+          SELECT ${row.id}::uuid AS id, ${tenantId}::uuid AS tenant_id, ${row.meetingId}::text AS meeting_id,
+                 ${externalUserId}::text AS external_user_id, ${organizationId}::uuid AS organization_id,
+                 ${row.source}::text AS source, COALESCE(${row.observedAt}::timestamptz, now()) AS observed_at)
+        INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at)
+        SELECT id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at FROM given
+         WHERE source = 'api' OR NOT ${IS_GONE}
+        ${REPLACE}`
     },
     async remove(tenantId, meetingId) {
       const { count } = await db.meeting.deleteMany({ where: { tenantId, meetingId } })

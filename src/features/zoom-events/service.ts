@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import { sha256, uuidv7 } from '../../lib/ids.ts'
 import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
 import { type ParsedEvent, parseZoomEvent, type UserEvent } from '../../zoom/events.ts'
+import type { MeetingEvent } from '../../zoom/meeting-events.ts'
 import { encryptedToken, verifyZoomEvent } from '../../zoom/signature.ts'
 import type { ClaimedEvent, InboxStore } from './inbox-store.ts'
 
@@ -32,6 +33,10 @@ export interface ZoomEventDeps {
     end: (ending: Ending, reason: 'deauthorized' | 'user_removed', ofAccount: boolean) => Promise<string>
     setActive: (ending: Ending, isActive: boolean) => Promise<string>
   }
+  /** How many of the event's numbers were news, and what became of the map. */
+  applyToMeetings: (
+    told: { zoomAppId: string } & Pick<MeetingEvent, 'zoomAccountId' | 'at' | 'words'>,
+  ) => Promise<{ news: number; mapped: number; removed: number }>
   box: Pick<SecretBox, 'seal' | 'open'>
   isForeignDatabase: () => boolean
   log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
@@ -66,7 +71,7 @@ const placeOf = (id: string, { tenantId }: Pick<EventApp, 'tenantId'>) => ({
 
 /** What Zoom tells us: verified, kept, acknowledged, and done afterwards. */
 export function createZoomEventService(deps: ZoomEventDeps) {
-  const { store, zoomApps, endings, box, isForeignDatabase, log, now, count } = deps
+  const { store, zoomApps, endings, applyToMeetings, box, isForeignDatabase, log, now, count } = deps
   let working: Promise<void> | null = null
   let isMoreWaiting = false
   let isStopping = false
@@ -82,13 +87,27 @@ export function createZoomEventService(deps: ZoomEventDeps) {
     return await endings.end(ending, 'user_removed', false)
   }
 
+  async function applyMeeting(app: EventApp, { zoomAccountId, at, words }: MeetingEvent): Promise<string> {
+    if (words.length === 0) return 'kept'
+    const { news, mapped, removed } = await applyToMeetings({ zoomAppId: app.id, zoomAccountId, at, words })
+    if (news === 0) return 'older'
+    if (mapped > 0) return 'mapped'
+    return removed > 0 ? 'removed' : 'unchanged'
+  }
+
+  async function outcomeOf(app: EventApp, parsed: ParsedEvent): Promise<string> {
+    if (parsed.kind === 'user') return await apply(app, parsed.event)
+    if (parsed.kind === 'meeting') return await applyMeeting(app, parsed.event)
+    return 'ignored'
+  }
+
   async function process(claimed: ClaimedEvent): Promise<void> {
     const app = await zoomApps.webhookAppOf(claimed.zoomAppId)
     const body = await box.open(placeOf(claimed.id, app), claimed.payloadCt)
     const parsed = parseZoomEvent(Buffer.from(body), claimed.receivedAt)
-    const outcome = parsed.kind === 'user' ? await apply(app, parsed.event) : 'ignored'
+    const outcome = await outcomeOf(app, parsed)
     await store.done(claimed.id, outcome)
-    const name = parsed.kind === 'user' ? parsed.event.type : parsed.kind
+    const name = 'event' in parsed ? parsed.event.type : parsed.kind
     count(name, outcome)
     log.info({ zoom_app_id: app.id, event: name, outcome }, 'an event of Zoom’s was processed')
   }
@@ -172,7 +191,7 @@ export function createZoomEventService(deps: ZoomEventDeps) {
       const secret = await authenticate(received, refuse)
       const parsed = parseZoomEvent(received.body, new Date(now()))
       if (parsed.kind === 'url_validation') return validate(secret, parsed.plainToken, received.zoomAppId)
-      if (parsed.kind === 'user') await keep(received, parsed)
+      if ('event' in parsed) await keep(received, parsed)
       else count(parsed.kind, 'ignored')
       return null
     },
