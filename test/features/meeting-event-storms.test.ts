@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
+import { createMeetingEventStore } from '../../src/features/meetings/event-store.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { seedHost, unique } from '../helpers/management.ts'
 import { meetingEvent, WEBHOOK_SECRET, zoomSends } from '../helpers/zoom-events.ts'
 
-const t = await startTestApp({ env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET }, simulator: {} })
+const t = await startTestApp({ env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET } })
 afterAll(() => t.stop())
 
 const ACCOUNT = 'account-1'
@@ -136,3 +137,37 @@ test('a storm of 5,000 repeated, shuffled deliveries ends within a minute in the
   expect(await rows(t, `SELECT FROM zoom_events WHERE processed_at IS NULL OR outcome = 'failed'`)).toEqual([])
   expect(tookMs).toBeLessThan(60_000)
 }, 90_000)
+
+test('an event that is overtaken between its two statements leaves no mapping behind', async () => {
+  const base = newBase()
+  const later = await t.app.pools.main.connect()
+  const isWaiting = async () =>
+    (
+      await rows(
+        t,
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%meeting_event_marks%'`,
+      )
+    ).length > 0
+  let isOvertaken = false
+  const store = createMeetingEventStore({
+    rows: async (statement, values) => {
+      if (!statement.name.startsWith('meeting_event_apply')) return await t.app.sql.rows(statement, values)
+      await later.query('BEGIN')
+      await later.query(
+        `UPDATE meeting_event_marks SET at = at + interval '1 s', said = 'gone' WHERE meeting_id = $1`,
+        [numberOf(base, 1)],
+      )
+      const applied = t.app.sql.rows(statement, values)
+      await expect.poll(isWaiting, { timeout: 5000 }).toBe(true)
+      await later.query('COMMIT')
+      isOvertaken = true
+      return (await applied) as never
+    },
+  })
+  const words = [{ meetingId: numberOf(base, 1), zoomUserId: users.alice }]
+  const at = new Date(START_MS)
+  const effect = await store.apply({ zoomAppId: String(zoomApp?.id), zoomAccountId: ACCOUNT, at, words })
+  later.release()
+  expect([isOvertaken, effect]).toEqual([true, { news: 0, mapped: 0, removed: 0 }])
+  expect(await mapOf(base)).toEqual([])
+})

@@ -1,8 +1,14 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { startSimulator } from '../../simulator/server.ts'
 import { startTestApp } from '../helpers/app.ts'
-import { deauthorization, userEvent, WEBHOOK_SECRET } from '../helpers/zoom-events.ts'
-import { APP, connect, HOST, OTHER, refresh, simulator } from './client.ts'
+import {
+  deauthorization,
+  meetingEvent,
+  personalNumberMoved,
+  userEvent,
+  WEBHOOK_SECRET,
+} from '../helpers/zoom-events.ts'
+import { APP, connect, get, HOST, OTHER, refresh, simulator } from './client.ts'
 
 test('delivers an event that a service takes, and one without a secret that it refuses', async () => {
   const t = await startTestApp({ env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET } })
@@ -38,4 +44,24 @@ test('what an event tells of has happened at Zoom, to that user alone', async ()
   expect(sim.liveRefreshToken(OTHER, APP.id)).toBe(others.refresh_token)
   await sim.deliverEvent({ url, event: userEvent('user.deleted', sim.addUser({ email: OTHER }).id, account) })
   expect(sim.liveRefreshToken(OTHER, APP.id)).toBe(null)
+})
+
+test('a meeting that an event tells of is there, until one tells that it is gone', async () => {
+  const sim = await simulator()
+  const { access_token: token } = await connect(sim)
+  const { id: host, account_id: account } = sim.addUser({ email: HOST })
+  const url = 'http://127.0.0.1:1/nobody'
+  const tell = (name: string, object: object) =>
+    sim.deliverEvent({ url, event: meetingEvent(`meeting.${name}`, account, { id: 75996249517, ...object }) })
+  const mint = async () =>
+    (await get(sim, '/v2/meetings/75996249517/jointoken/local_recording?bypass_waiting_room=true', token)).status
+  await tell('started', { host_id: 'nobody' })
+  expect(await mint()).toBe(404)
+  await tell('created', { host_id: host, topic: 'Planning' })
+  await tell('deleted', { host_id: host, occurrences: [{ occurrence_id: '1' }] })
+  expect(await mint()).toBe(200)
+  await tell('deleted', { host_id: host })
+  expect(await mint()).toBe(404)
+  await sim.deliverEvent({ url, event: personalNumberMoved(host, account, 1111111111, 2222222222) })
+  expect(sim.addUser({ email: HOST }).pmi).toBe('2222222222')
 })
