@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { DEFAULT_TENANT_ID } from '../../src/features/tenants/service.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import { dump } from '../helpers/dump.ts'
@@ -75,10 +76,20 @@ describe('what the tenant itself said', () => {
     expect(told(await t.bot(pass.join_token_url))).toEqual([200])
     await t.api('DELETE', `/v1/meetings/${id}`)
     expect(told(await t.bot(pass.join_token_url))).toEqual([404, 'meeting_not_mapped'])
-    const older = { ...created, event_ts: created.event_ts - 1000 }
-    for (const event of [created, older]) await zoomSends(t, event)
+    const between = { ...created, event_ts: created.event_ts + 1 } // newer than what Zoom said last, and sent late
+    for (const event of [created, between]) await zoomSends(t, event)
     await settled()
+    await t.services.meetings.map(
+      DEFAULT_TENANT_ID,
+      id,
+      { externalUserId: bob.externalUserId },
+      'sync',
+      new Date(created.event_ts),
+    )
     expect(told(await t.bot(pass.join_token_url))).toEqual([404, 'meeting_not_mapped'])
+    await zoomSends(t, meetingEvent('meeting.updated', user.account_id, { id, host_id: user.id }, { at: new Date() }))
+    await settled()
+    expect(told(await t.bot(pass.join_token_url))).toEqual([404, 'meeting_not_found'])
   })
 })
 
@@ -116,6 +127,9 @@ describe('what is kept', () => {
     const { zoomUserId } = await newUser(tenant)
     const [old, fresh, left] = [newNumber(), newNumber(), newNumber()]
     for (const id of [old, fresh]) await hear('created', { id, host_id: zoomUserId })
+    await tenant.call('PUT', `/v1/meetings/${left}`, { external_user_id: 'alice' })
+    await tenant.call('DELETE', `/v1/meetings/${left}`)
+    await rows(t, `UPDATE meeting_deletions SET at = now() - interval '9 days' WHERE meeting_id = $1`, [left])
     await rows(t, `UPDATE meeting_event_marks SET at = now() - interval '9 days' WHERE meeting_id = $1`, [old])
     await t.services.meetings.map(tenant.id, left, { externalUserId: 'nobody-any-more' }, 'event')
     await tenant.call('PUT', `/v1/meetings/${fresh}`, { external_user_id: 'alice' })
@@ -128,5 +142,6 @@ describe('what is kept', () => {
     expect(marks).toEqual([{ id: fresh }])
     expect([await hostOf(tenant, old), (await get(tenant, fresh)).source]).toEqual([expect.any(String), 'api'])
     expect((await tenant.call('GET', `/v1/meetings/${left}`)).statusCode).toBe(404)
+    expect(await rows(t, 'SELECT FROM meeting_deletions WHERE meeting_id = $1', [left])).toEqual([])
   })
 })

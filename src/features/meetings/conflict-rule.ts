@@ -24,17 +24,29 @@ function isSameWord(): string {
             IS NOT DISTINCT FROM (meetings.source, meetings.external_user_id, meetings.organization_id)`
 }
 
+interface Observation {
+  tenantId: string
+  meetingId: string
+  observedAt: string
+}
+
+/** Whether the tenant itself has taken a mapping of the number away since `observedAt`. Expressions in SQL. */
+export function isDeletedSince({ tenantId, meetingId, observedAt }: Observation): string {
+  return `EXISTS (SELECT FROM meeting_deletions d
+                   WHERE d.tenant_id = ${tenantId} AND d.meeting_id = ${meetingId} AND d.at >= ${observedAt})`
+}
+
 /**
  * Whether an event has told since `observedAt` that the meeting is gone, of an app that the tenant's host or one of its organizations is
- * connected with: what was found before that is out of date, whichever way it was found. Expressions in SQL.
+ * connected with, or the tenant has said so: what was found before that is out of date, whichever way it was found.
  */
-export function isGoneSince(of: { tenantId: string; meetingId: string; externalUserId: string; observedAt: string }) {
-  return `EXISTS (
+export function isGoneSince(of: Observation & { externalUserId: string }): string {
+  return `(${isDeletedSince(of)} OR EXISTS (
     SELECT FROM meeting_event_marks w
      WHERE w.meeting_id = ${of.meetingId} AND w.said = 'gone' AND w.at >= ${of.observedAt}
        AND w.zoom_app_id IN (
          SELECT g.zoom_app_id FROM hosts h JOIN grants g ON g.id = h.grant_id
           WHERE h.tenant_id = ${of.tenantId} AND h.external_user_id = ${of.externalUserId}
          UNION ALL
-         SELECT g.zoom_app_id FROM organizations o JOIN grants g ON g.id = o.grant_id WHERE o.tenant_id = ${of.tenantId}))`
+         SELECT g.zoom_app_id FROM organizations o JOIN grants g ON g.id = o.grant_id WHERE o.tenant_id = ${of.tenantId})))`
 }

@@ -1,6 +1,6 @@
 import { sha256 } from '../../lib/ids.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import { DECIDE } from './conflict-rule.ts'
+import { DECIDE, isDeletedSince } from './conflict-rule.ts'
 
 /** What an event of one app told, and when, by Zoom's clock. */
 export interface Told {
@@ -61,6 +61,7 @@ const TARGETS = `
               WHERE h.tenant_id = o.tenant_id AND u.zoom_user_id = s.zoom_user_id AND ${IS_OF_CONSENT('h')}
               ORDER BY h.id LIMIT 1) own ON true
           WHERE g.zoom_app_id = $1 AND o.zoom_account_id = $4 AND s.zoom_user_id IS NOT NULL AND ${IS_OF_CONSENT('o')}) t
+      WHERE NOT ${isDeletedSince({ tenantId: 't.tenant_id', meetingId: 's.meeting_id', observedAt: 's.at' })}
       ORDER BY s.meeting_id, t.tenant_id, t.external_user_id NULLS LAST)`
 
 /** An app's events reach no further than the users and accounts that are connected with it: its secret may be a tenant's own. */
@@ -102,6 +103,10 @@ const PURGE_MARKS = statement(
   'meeting_event_marks_purge',
   `DELETE FROM meeting_event_marks WHERE at < now() - ${MARK_LIFE}`,
 )
+const PURGE_DELETIONS = statement(
+  'meeting_deletions_purge',
+  `DELETE FROM meeting_deletions WHERE at < now() - ${MARK_LIFE}`,
+)
 /** Found for a host in the very moment in which the host, or what is known of the person, went. */
 const PURGE_HOSTLESS = statement(
   'meetings_purge_hostless',
@@ -126,6 +131,7 @@ export function createMeetingEventStore(sql: Sql) {
     },
     async purge(): Promise<void> {
       await sql.rows(PURGE_MARKS, [])
+      await sql.rows(PURGE_DELETIONS, [])
       await sql.rows(PURGE_HOSTLESS, [])
     },
   }

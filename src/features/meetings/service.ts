@@ -83,7 +83,7 @@ export function createMeetingService({ store, eventStore, cursors }: MeetingDeps
     purgeAcrossTenants: (): Promise<void> => eventStore.purge(),
     /** @throws not_found */
     async remove(tenantId: string, meetingId: string): Promise<void> {
-      if (!(await store.remove(tenantId, meetingId))) throw unknownMeeting()
+      if (!(await store.remove(tenantId, meetingId, uuidv7()))) throw unknownMeeting()
     },
   }
 }

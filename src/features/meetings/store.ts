@@ -50,7 +50,8 @@ export interface MeetingStore {
       | { organizationId: string }
     ),
   ): Promise<void>
-  remove(tenantId: string, meetingId: string): Promise<boolean>
+  /** Also notes under the new `id` that it was taken away. */
+  remove(tenantId: string, meetingId: string, id: string): Promise<boolean>
 }
 
 const MAPPINGS = Prisma.sql`
@@ -119,9 +120,14 @@ export function createMeetingStore(db: PrismaClient): MeetingStore {
          WHERE source = 'api' OR NOT ${IS_GONE}
         ${REPLACE}`
     },
-    async remove(tenantId, meetingId) {
-      const { count } = await db.meeting.deleteMany({ where: { tenantId, meetingId } })
-      return count > 0
+    async remove(tenantId, meetingId, id) {
+      const removed = await db.$queryRaw<object[]>`
+        WITH gone AS (
+          DELETE FROM meetings WHERE tenant_id = ${tenantId}::uuid AND meeting_id = ${meetingId} RETURNING tenant_id, meeting_id)
+        INSERT INTO meeting_deletions AS d (id, tenant_id, meeting_id)
+        SELECT ${id}::uuid, tenant_id, meeting_id FROM gone
+        ON CONFLICT (tenant_id, meeting_id) DO UPDATE SET at = excluded.at RETURNING d.id`
+      return removed.length > 0
     },
   }
 }
