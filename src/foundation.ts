@@ -48,7 +48,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
-  const { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender } = createGrants({
+  const { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender, personalRooms } = createGrants({
     sql,
     reserve: reserveSql,
     box: createSecretBox({ sql: reserveSql, keyring }),
@@ -86,6 +86,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
     keepAlive,
     endings,
     lender,
+    personalRooms,
     jobQueue: createJobQueue({
       pool: app.pools.jobs,
       log,

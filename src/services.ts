@@ -247,6 +247,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     cursors,
     hosts,
     meetings,
+    personalRooms: foundation.personalRooms,
     vault,
     refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
     secretsServing: recallWorkspaces.secretsServing,

@@ -1,3 +1,4 @@
+import { HOLDS_PERSON } from '../grants/person.ts'
 import { isUnlinked } from '../grants/unlinked.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
@@ -37,12 +38,9 @@ export const CHECKS: Check[] = [
     ),
   },
   {
-    what: 'e-mail or name of a grant that nobody links, or that its user took away',
+    what: 'e-mail, name or personal link of a grant that nobody links, or that its user took away',
     table: 'grants',
-    statement: counted(
-      'person',
-      `${GRANTS} WHERE (g.email IS NOT NULL OR g.display_name IS NOT NULL) AND ${IS_LET_GO}`,
-    ),
+    statement: counted('person', `${GRANTS} WHERE ${HOLDS_PERSON} AND ${IS_LET_GO}`),
   },
   {
     what: 'data key whose grant or tenant is gone',

@@ -1,3 +1,4 @@
+import { HOLDS_PERSON, NO_PERSON } from '../grants/person.ts'
 import { type Sql, statement } from '../lib/sql.ts'
 import {
   CHECKS,
@@ -45,8 +46,8 @@ const SWEEP_ANSWERS = statement(
 /** What a connect flow wrote of the person after the grant was let go under it. */
 const SWEEP_PERSONS = statement(
   'erasure_sweep_persons',
-  `UPDATE grants g SET email = NULL, display_name = NULL FROM grant_tokens t
-    WHERE t.grant_id = g.id AND t.status = 'disconnected' AND (g.email IS NOT NULL OR g.display_name IS NOT NULL)
+  `UPDATE grants g SET ${NO_PERSON} FROM grant_tokens t
+    WHERE t.grant_id = g.id AND t.status = 'disconnected' AND ${HOLDS_PERSON}
    RETURNING 1`,
 )
 

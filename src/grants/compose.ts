@@ -11,6 +11,7 @@ import { createKeepAlive } from './keep-alive.ts'
 import { createLender } from './lender.ts'
 import { createLifeRules } from './life.ts'
 import { createLineage } from './lineage.ts'
+import { createPersonalRooms } from './personal-rooms.ts'
 import { createRedeemer, type RedeemDeps } from './redeem.ts'
 import { createRefresher } from './refresh.ts'
 import { createRestoreGuard } from './restore-guard.ts'
@@ -71,5 +72,6 @@ export function createGrants(options: GrantsOptions) {
   const handOverStore = createHandOverStore(sql)
   const handOver = createHandOver({ ...parts, handOverStore, refresher, forgetMemory: vault.forgetMemory })
   const lender = createLender(refresher, parts.life)
-  return { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender }
+  const personalRooms = createPersonalRooms(sql)
+  return { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender, personalRooms }
 }

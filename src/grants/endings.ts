@@ -1,5 +1,6 @@
 import { AUDIT_INSERT } from '../audit/audit-log.ts'
 import { type Sql, statement } from '../lib/sql.ts'
+import { NO_PERSON } from './person.ts'
 
 /** Whose grant an event is about, and when that happened by Zoom's clock. */
 export interface Ending {
@@ -64,7 +65,7 @@ const endingOf = (label: string, who: string) =>
        SELECT o.tenant_id, o.external_user_id, x.grant_id, x.email, o.id
          FROM organizations o JOIN tokens x ON x.grant_id = o.grant_id),
      person AS (
-       UPDATE grants g SET email = NULL, display_name = NULL, zoom_account_id = NULL, blocked_reason = NULL,
+       UPDATE grants g SET ${NO_PERSON}, zoom_account_id = NULL, blocked_reason = NULL,
               zoom_user_id = erased_zoom_user(g.zoom_app_id, x.zoom_user_id) ||
                 CASE WHEN EXISTS (SELECT FROM grants y WHERE y.zoom_app_id = g.zoom_app_id
                                      AND y.zoom_user_id = erased_zoom_user(g.zoom_app_id, x.zoom_user_id))

@@ -1,5 +1,6 @@
 import { AUDIT_INSERT } from '../audit/audit-log.ts'
 import { type Sql, statement } from '../lib/sql.ts'
+import { NO_PERSON } from './person.ts'
 import { KEPT_AT_ZOOM } from './store.ts'
 
 /** A host and its grant as whoever wants to hand the pair out must know them. */
@@ -79,7 +80,7 @@ const FORGET = statement(
    forgotten AS (
      DELETE FROM meetings m USING h, u
       WHERE m.tenant_id = h.tenant_id AND m.external_user_id = h.external_user_id AND m.source <> 'api'),
-   person AS (UPDATE grants SET email = NULL, display_name = NULL FROM u WHERE grants.id = u.grant_id),
+   person AS (UPDATE grants SET ${NO_PERSON} FROM u WHERE grants.id = u.grant_id),
    line AS (${AUDIT_INSERT} SELECT $6, $1, $7, 'host.released', $2, $8, $9 FROM u),
    kept AS (UPDATE idempotency_keys SET status = $11, response_ct = $12 FROM u WHERE id = $10)
    SELECT grant_id FROM u`,

@@ -1,4 +1,5 @@
 import { statement } from '../lib/sql.ts'
+import { NO_PERSON } from './person.ts'
 import { isUnlinked } from './unlinked.ts'
 
 // Every statement here is one autocommit: no transaction is open while Zoom is asked, none is lost with a connection.
@@ -225,7 +226,8 @@ export const RECONNECT = statement(
 /** Of a person whose grant was let go meanwhile nothing is noted. */
 export const NOTE_PROFILE = statement(
   'grant_note_profile',
-  `UPDATE grants SET email = $2, display_name = $3 FROM grant_tokens t
+  `UPDATE grants SET email = $2, display_name = $3, pmi = $4, personal_link_host = $5, personal_link_name = $6
+     FROM grant_tokens t
     WHERE id = $1 AND t.grant_id = id AND t.status <> 'disconnected'`,
 )
 
@@ -247,7 +249,7 @@ export const DISCONNECT = statement(
             access_expires_at = NULL, lease_until = NULL, lease_owner = $3, intent_gen = NULL, intent_at = NULL
       WHERE t.grant_id = $1 AND t.gen = $2 AND ${isUnlinked('$1')} AND ${isQuiet('$1', '$4')}
      RETURNING gen),
-   g AS (UPDATE grants SET email = NULL, display_name = NULL WHERE id = $1 AND EXISTS (SELECT FROM u))
+   g AS (UPDATE grants SET ${NO_PERSON} WHERE id = $1 AND EXISTS (SELECT FROM u))
    SELECT gen FROM u`,
 )
 

@@ -1,6 +1,7 @@
 import type { Sql, Statement } from '../lib/sql.ts'
 import { RECOGNISE } from './endings.ts'
 import type { GrantCounts } from './metrics.ts'
+import type { Profile } from './person.ts'
 import * as statements from './statements.ts'
 
 /** A grant as the vault reads it before it decides. Lives are seconds left by the database's clock. */
@@ -166,8 +167,10 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       const byStatus = await sql.rows<Row>(statements.COUNTS, [])
       return { byStatus, oldestOpenIntentSeconds: Math.max(0, ...byStatus.map((row) => row.oldestOpenIntentSeconds)) }
     },
-    noteProfile: (grantId: string, email: string | null, displayName: string | null) =>
-      sql.rows(statements.NOTE_PROFILE, [grantId, email, displayName]).then(() => undefined),
+    async noteProfile(grantId: string, { email, displayName, pmi, personalLink }: Profile): Promise<void> {
+      const link = [personalLink?.host ?? null, personalLink?.name ?? null]
+      await sql.rows(statements.NOTE_PROFILE, [grantId, email, displayName, pmi, ...link])
+    },
     /** `quietSeconds`: a consent younger than that counts as a link. */
     async isLinked(grantId: string, quietSeconds: number): Promise<boolean> {
       const [row] = await sql.rows<{ isLinked: boolean }>(statements.IS_LINKED, [grantId, quietSeconds])

@@ -8,6 +8,7 @@ import { claimsOf } from '../zoom/oauth.ts'
 import type { TokenSet } from '../zoom/token-set.ts'
 import { AUTHORISED, isoTime } from './log-lines.ts'
 import { createTokenMemory, type Remembered, type Seen } from './memory.ts'
+import type { Profile } from './person.ts'
 import type { RefreshDeps, Refresher } from './refresh.ts'
 import { createRefusals } from './refusals.ts'
 import type { SealedPair, StoredRow } from './store.ts'
@@ -43,8 +44,8 @@ export interface BorrowOptions {
 export interface GrantVault {
   /** Stores the pair just received from Zoom, before anything may refuse it. Retries until stored. */
   admit(consent: Consent): Promise<AdmittedGrant>
-  /** Keeps what Zoom says of the person: never a key, only shown. */
-  noteProfile(grantId: string, profile: { email: string | null; displayName: string | null }): Promise<void>
+  /** Keeps what Zoom says of the person: never a key. */
+  noteProfile(grantId: string, profile: Profile): Promise<void>
   /**
    * Lends a living access token for one call.
    * @throws reconnect_required, host_not_connected, host_blocked, app_misconfigured, zoom_unavailable, zoom_timeout,
@@ -251,7 +252,7 @@ export function createGrantVault(
 
   return {
     admit,
-    noteProfile: (grantId, { email, displayName }) => store.noteProfile(grantId, email, displayName),
+    noteProfile: store.noteProfile,
     withAccessToken,
     warm(grantId) {
       refresher.run(grantId).then(

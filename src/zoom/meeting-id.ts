@@ -6,6 +6,16 @@ import { AppError } from '../errors.ts'
  */
 export const MEETING_ID = /^[0-9]{9,12}$/
 
+/** A link to somebody's personal room. Its name holds no meeting number, whatever digits are in it. */
+export interface PersonalLink {
+  /** A company's own address (`acme.zoom.us`), or `zoom.us` for all that Zoom gives to everybody. */
+  host: string
+  /** In lower case, as Zoom compares it. */
+  name: string
+}
+
+export type MeetingReference = { meetingId: string } | { personalLink: PersonalLink }
+
 /** Below this no paste of a link is cut; above it nothing useful is pasted. */
 const MAX_LENGTH = 2048
 /** Spaces and no-break spaces, hyphens and dashes, soft hyphens, zero-width and direction marks: what mail and chat put between digits. */
@@ -15,11 +25,18 @@ const WRAPPING = /^[\s<("']+|[\s>)"'.,;]+$/g
 /** What no link holds, but what URL parsers drop or rewrite. ASCII alone: a host in another script is another host. */
 const UNSAFE_IN_LINK = /[^\x21-\x7e]|\\/
 const WITHOUT_SCHEME = /^(?:[a-z0-9-]+\.)*(?:zoom\.us|zoom\.com|zoomgov\.com)\//i
+/** Whole labels, so that neither an ending nor an empty label passes for Zoom. */
+const ZOOM_HOST = /^(?:[a-z0-9-]+\.)*zoom\.(?:us|com)$/
+const GOVERNMENT_HOST = /^(?:[a-z0-9-]+\.)*zoomgov\.com$/
+/** Zoom's own addresses: of everybody, of a data centre, of the web client. */
+const COMMON_HOST = /^(?:(?:www|app|us[0-9]{2}web)\.)?zoom\.(?:us|com)$/
 const PATHS = [
   /^\/(?:j|w|s)\/([0-9]{9,12})\/?$/,
   /^\/wc\/join\/([0-9]{9,12})\/?$/,
   /^\/wc\/([0-9]{9,12})(?:\/(?:join|start))?\/?$/,
 ]
+const APP_PATH = /^\/(?:join|start)\/?$/
+const PERSONAL_PATH = /^\/my\/([a-z0-9][a-z0-9._-]{0,127})\/?$/i
 
 /** Whether the text is a bare meeting number. */
 export function isMeetingId(text: string): boolean {
@@ -27,57 +44,52 @@ export function isMeetingId(text: string): boolean {
 }
 
 /**
- * The meeting number in what people paste: a number with any spacing, a join link of any region or vanity host, a web client
- * link, or a `zoommtg:`/`zoomus:` link. What else the link holds (`pwd`, `tk`, `zak`) is dropped and never repeated.
+ * The meeting in what people paste: a number with any spacing, a join link of any region or vanity host, a web client link, a
+ * `zoommtg:`/`zoomus:` link, or a personal link. What else the link holds (`pwd`, `tk`, `zak`) is dropped and never repeated.
  * @throws invalid_request
  */
-export function parseMeetingReference(text: string): string {
+export function parseMeetingReference(text: string): MeetingReference {
   if (text.length > MAX_LENGTH) throw refuse('This is too long for a meeting number or a join link')
   const number = text.replace(SEPARATORS, '')
-  if (isMeetingId(number)) return number
-  return idOfLink(text.replace(INVISIBLE, '').replace(WRAPPING, ''))
+  if (isMeetingId(number)) return { meetingId: number }
+  return referenceOfLink(text.replace(INVISIBLE, '').replace(WRAPPING, ''))
 }
 
-function idOfLink(text: string): string {
+function referenceOfLink(text: string): MeetingReference {
   const url = UNSAFE_IN_LINK.test(text) ? null : URL.parse(WITHOUT_SCHEME.test(text) ? `https://${text}` : text)
   if (!url) throw refuse('A meeting is a number of 9 to 12 digits or a Zoom join link')
   const isAppLink = url.protocol === 'zoommtg:' || url.protocol === 'zoomus:'
   if (!isAppLink && url.protocol !== 'https:' && url.protocol !== 'http:') {
     throw refuse('A join link starts with https://, zoommtg:// or zoomus://')
   }
-  checkHost(url)
-  return isAppLink ? idOfAppLink(url) : idOfPath(url.pathname)
+  const host = zoomHostOf(url)
+  return isAppLink ? { meetingId: idOfAppLink(url) } : referenceOfPath(host, url.pathname)
 }
 
 /** The parser leaves the host's case alone for app links, so it is lowered here. A trailing dot or a port is not Zoom's writing. */
-function checkHost(url: URL): void {
+function zoomHostOf(url: URL): string {
   const host = url.hostname.toLowerCase()
-  if (belongsTo(host, 'zoomgov.com'))
-    throw refuse('Meetings of Zoom for Government are another cloud and not supported')
-  const isZoom = belongsTo(host, 'zoom.us') || belongsTo(host, 'zoom.com')
-  if (!isZoom || url.username !== '' || url.password !== '' || url.port !== '') {
+  if (GOVERNMENT_HOST.test(host)) throw refuse('Meetings of Zoom for Government are another cloud and not supported')
+  if (!ZOOM_HOST.test(host) || url.username !== '' || url.password !== '' || url.port !== '') {
     throw refuse('This link does not lead to zoom.us or zoom.com')
   }
-}
-
-function belongsTo(host: string, domain: string): boolean {
-  return host === domain || host.endsWith(`.${domain}`)
+  return host
 }
 
 function idOfAppLink(url: URL): string {
-  const [id, ...others] = url.searchParams.getAll('confno')
+  const [id, ...others] = APP_PATH.test(url.pathname) ? url.searchParams.getAll('confno') : []
   if (id === undefined || others.length > 0 || !isMeetingId(id))
     throw refuse('This link names no meeting number (confno)')
   return id
 }
 
-function idOfPath(path: string): string {
-  if (/^\/my\//.test(path)) {
-    throw refuse('A personal link (/my/…) holds no meeting number; give the number that the invitation shows')
-  }
+function referenceOfPath(host: string, path: string): MeetingReference {
+  const name = PERSONAL_PATH.exec(path)?.[1]
+  if (name !== undefined)
+    return { personalLink: { host: COMMON_HOST.test(host) ? 'zoom.us' : host, name: name.toLowerCase() } }
   for (const shape of PATHS) {
-    const id = shape.exec(path)?.[1]
-    if (id !== undefined) return id
+    const meetingId = shape.exec(path)?.[1]
+    if (meetingId !== undefined) return { meetingId }
   }
   throw refuse('This Zoom link names no meeting; a join link looks like https://zoom.us/j/ and 9 to 12 digits')
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { isMissingScope } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
-import { isMeetingId } from './meeting-id.ts'
+import { isMeetingId, type MeetingReference, type PersonalLink, parseMeetingReference } from './meeting-id.ts'
 import { getWithOneRetry } from './retry.ts'
 
 interface KnownUser {
@@ -11,8 +11,9 @@ interface KnownUser {
   email: string | null
   emailVerified: boolean
   displayName: string | null
-  /** Personal meeting number. */
+  /** Number of the personal meeting room. */
   pmi: string | null
+  personalLink: PersonalLink | null
 }
 
 export type MeOutcome = KnownUser | { outcome: 'no_scope' } | { outcome: 'unavailable' }
@@ -25,6 +26,7 @@ const DEFAULT_ATTEMPT_MS = 2000
 
 const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 const name = z.string().max(256).optional().catch(undefined)
+const link = z.string().max(2048).optional().catch(undefined)
 /** `host_key` and whatever else the answer holds stay behind. */
 const user = z.object({
   id: identifier,
@@ -39,6 +41,8 @@ const user = z.object({
   first_name: name,
   last_name: name,
   pmi: z.union([z.int(), z.string()]).transform(String).optional().catch(undefined),
+  personal_meeting_url: link,
+  vanity_url: link,
 })
 
 /** Who an access token belongs to. Any trouble is an outcome: the pair that was just received must be stored whatever comes of it. */
@@ -71,6 +75,7 @@ function judge(reply: ZoomReply): MeOutcome {
     emailVerified: email !== null && isVerified(data.verified),
     displayName: plainName(data.display_name) ?? plainName(`${data.first_name ?? ''} ${data.last_name ?? ''}`),
     pmi: data.pmi !== undefined && isMeetingId(data.pmi) ? data.pmi : null,
+    personalLink: personalLinkOf(data.vanity_url) ?? personalLinkOf(data.personal_meeting_url),
   }
 }
 
@@ -80,6 +85,21 @@ function judge(reply: ZoomReply): MeOutcome {
  */
 function isVerified(verified: unknown): boolean {
   return verified === undefined || verified === 1 || verified === true
+}
+
+/** Without the password that Zoom puts into it; null where it is empty, or a link to a number. */
+function personalLinkOf(url: string | undefined): PersonalLink | null {
+  if (!url) return null
+  const reference = referenceOf(url)
+  return reference && 'personalLink' in reference ? reference.personalLink : null
+}
+
+function referenceOf(url: string): MeetingReference | null {
+  try {
+    return parseMeetingReference(url)
+  } catch {
+    return null // a link of another cloud, or written in a way that nobody has seen: the profile is good without it
+  }
 }
 
 /** A name for people to read: no control, direction or unpaired surrogate characters, which Postgres or a page could choke on. */

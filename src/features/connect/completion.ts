@@ -126,7 +126,7 @@ export function createCompletion(deps: CompletionDeps) {
       log.error({ grant_id: grantId }, 'a fresh access token and /users/me name different users')
       throw new AppError('connect_failed', 'Zoom’s answers contradict each other.', { reason: 'identity_mismatch' })
     }
-    await vault.noteProfile(grantId, { email: profile.email, displayName: profile.displayName })
+    await vault.noteProfile(grantId, profile)
   }
 
   async function link(flow: ConsumedFlow, grant: AdmittedGrant, person: Person): Promise<Connected> {

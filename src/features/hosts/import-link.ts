@@ -61,7 +61,7 @@ export function createImportLink({ store, hosts, ofGrant, vault, users, log }: I
       log.error({ grant_id: grantId }, 'a fresh access token and /users/me name different users')
       throw failed('identity_mismatch')
     }
-    await vault.noteProfile(grantId, { email: profile.email, displayName: profile.displayName })
+    await vault.noteProfile(grantId, profile)
   }
 
   /** Its own trouble changes nothing for the import, which is decided; a job tries again. */

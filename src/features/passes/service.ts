@@ -4,9 +4,9 @@ import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { withDeadline } from '../../lib/deadline.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
 import { createSemaphore } from '../../lib/semaphore.ts'
-import { parseMeetingReference } from '../../zoom/meeting-id.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import { checkAccess, checkAccessChange } from './access.ts'
+import { type MeetingsOfPasses, meetingIdOf, type PersonalRooms } from './meeting.ts'
 import { changedExpiryOf, expiryOf } from './expiry.ts'
 import type { HostStatus, Pass, PassStore, ResolvedPass } from './store.ts'
 import { type PassWarning, type Person, warningsOf } from './warnings.ts'
@@ -28,13 +28,8 @@ export interface PassDeps {
     byId: (tenantId: string, hostId: string) => Promise<PassHost | null>
     byExternalUserId: (tenantId: string, externalUserId: string) => Promise<PassHost | null>
   }
-  meetings: {
-    find: (
-      tenantId: string,
-      meetingId: string,
-    ) => Promise<{ externalUserId: string | null; organizationId: string | null } | null>
-    map: (tenantId: string, meetingId: string, target: { externalUserId: string }, source: 'api') => Promise<void>
-  }
+  meetings: MeetingsOfPasses
+  personalRooms: PersonalRooms
   vault: Pick<GrantVault, 'warm' | 'freshen'>
   /** Below it a mint renews the access token that it is lent. */
   refreshMarginSeconds: number
@@ -128,7 +123,7 @@ export function createPassService(deps: PassDeps) {
     /** @throws not_found (a host id), invalid_request (meeting, times) */
     async create(tenantId: string, input: NewPassInput): Promise<CreatedPass> {
       checkAccess(input)
-      const meetingId = input.meeting === undefined ? null : parseMeetingReference(input.meeting)
+      const meetingId = input.meeting === undefined ? null : await meetingIdOf(deps, tenantId, input.meeting)
       const expiresAt = expiryOf(input.joinAt, input.expiresAt, now())
       const named = input.host && (await externalUserIdOf(tenantId, input.host))
       const onBehalfOf = await Promise.all(input.onBehalfOf.map((one) => externalUserIdOf(tenantId, one)))
@@ -167,7 +162,7 @@ export function createPassService(deps: PassDeps) {
       const pass = await get(tenantId, passId)
       checkAccessChange(pass, change)
       const updated = await store.update(tenantId, passId, {
-        ...(change.meeting === undefined ? {} : { meetingId: parseMeetingReference(change.meeting) }),
+        ...(change.meeting === undefined ? {} : { meetingId: await meetingIdOf(deps, tenantId, change.meeting) }),
         ...(change.joinAt === undefined ? {} : { joinAt: change.joinAt }),
         expiresAt: changedExpiryOf(pass.expiresAt, change, now()),
       })

@@ -156,6 +156,7 @@ describe('who an access token belongs to', () => {
     emailVerified: true,
     displayName: 'Ann',
     pmi: '1234567890',
+    personalLink: null,
   }
   const me = async (status: number, body: unknown) => (await zoom(jsonAnswer(status, body))).users.me('at-canary')
 
@@ -178,12 +179,33 @@ describe('who an access token belongs to', () => {
   })
 
   test('lacks what Zoom does not say, or says oddly', async () => {
-    const bare = { email: null, emailVerified: false, displayName: null, pmi: null }
+    const bare = { email: null, emailVerified: false, displayName: null, pmi: null, personalLink: null }
     expect(await me(200, { id: 'u', account_id: 'a' })).toMatchObject(bare)
     expect(
       await me(200, { id: 'u', account_id: 'a', email: 'x', display_name: ' \u202e\0 ', pmi: 'me' }),
     ).toMatchObject(bare)
     expect(await me(200, { id: 'u', account_id: 'a', email: 7, display_name: 7, pmi: {} })).toMatchObject(bare)
+  })
+
+  test('has a personal link by either of Zoom’s fields, never with its password, and none where they lead elsewhere', async () => {
+    const linkOf = async (fields: object) => {
+      const answer = await me(200, { ...user, ...fields })
+      return answer.outcome === 'known' ? answer.personalLink : answer
+    }
+    const link = 'https://acme.zoom.us/my/Ann?pwd=pwd-canary'
+    const ann = { host: 'acme.zoom.us', name: 'ann' }
+    expect(await linkOf({ vanity_url: link })).toEqual(ann)
+    expect(await linkOf({ vanity_url: '', personal_meeting_url: link })).toEqual(ann)
+    const numbered = 'https://us02web.zoom.us/j/1234567890?pwd=x'
+    for (const vanity_url of [
+      '',
+      7,
+      'x'.repeat(3000),
+      numbered,
+      'https://evil.example/my/ann',
+      'https://zoomgov.com/my/ann',
+    ])
+      expect(await linkOf({ vanity_url, personal_meeting_url: numbered })).toBeNull()
   })
 
   test('has a name made of its parts where there is no other, and a personal number as text', async () => {

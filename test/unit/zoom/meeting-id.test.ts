@@ -4,11 +4,12 @@ import { AppError } from '../../../src/errors.ts'
 import { isMeetingId, MEETING_ID, parseMeetingReference } from '../../../src/zoom/meeting-id.ts'
 
 const ID = '85996249517'
+const zoomHost = expect.stringMatching(/^([a-z0-9-]+\.)*zoom\.(us|com)$/)
 
 function refusal(text: string): AppError {
   try {
-    const id = parseMeetingReference(text)
-    throw new Error(`${JSON.stringify(text)} was taken as ${id}`)
+    const taken = parseMeetingReference(text)
+    throw new Error(`${JSON.stringify(text)} was taken as ${JSON.stringify(taken)}`)
   } catch (error) {
     if (error instanceof AppError) return error
     throw error
@@ -37,18 +38,19 @@ describe('taken as the meeting number', () => {
     `zoommtg://zoom.us/join?confno=${ID}&pwd=abc`,
     `zoommtg://ZOOM.US/join?action=join&confno=${ID}`,
     `zoomus://us02web.zoom.us/join?confno=${ID}`,
+    `zoommtg://zoom.us/start?confno=${ID}&zak=x`,
     `zoom.us/j/${ID}`,
     `us02web.zoom.us/j/${ID}?pwd=x`,
     `<https://zoom.us/j/${ID}>`,
     `https://zoom.us/j/${ID}.`,
     `\u200bhttps://zoom.us/j/${ID}\u200b `,
   ])('%j', (text) => {
-    expect(parseMeetingReference(text)).toBe(ID)
+    expect(parseMeetingReference(text)).toEqual({ meetingId: ID })
   })
 
   test('with 9 to 12 digits, as text and with a leading zero kept', () => {
     for (const id of ['123456789', '1234567890', '12345678901', '123456789012', '0123456789']) {
-      expect(parseMeetingReference(id)).toBe(id)
+      expect(parseMeetingReference(id)).toEqual({ meetingId: id })
     }
   })
 })
@@ -102,6 +104,11 @@ describe('refused as invalid_request', () => {
     `https://zoom.us:8443/j/${ID}`,
     `https://user:pw@zoom.us/j/${ID}`,
     `https://zoom.us\\@evil.example/j/${ID}`,
+    `https://.zoom.us/j/${ID}`,
+    `https://a..zoom.us/j/${ID}`,
+    `https://zoom.us./j/${ID}`,
+    `https://zoom.us.evil.example?x=.zoom.us/j/${ID}`,
+    `zoommtg://evil%2f.zoom.us/join?confno=${ID}`,
     `https://evil.example\\.zoom.us/j/${ID}`,
     `https://zo\u043em.us/j/${ID}`,
     `https://zoom\uff0eus/j/${ID}`,
@@ -123,21 +130,25 @@ describe('refused as invalid_request', () => {
     `zoommtg://evil.example/join?confno=${ID}`,
     `zoommtg://zoom.us@evil.example/join?confno=${ID}`,
     `zoommtg:zoom.us?confno=${ID}`,
+    `zoommtg://zoom.us/my/ann?confno=${ID}`,
+    `zoommtg://zoom.us/?confno=${ID}`,
+    `https://zoom.us/join?confno=${ID}`,
+    'https://zoom.us/my/',
+    'https://zoom.us/my/ann/join',
+    'https://zoom.us/my/..%2fann',
+    'https://zoom.us/my/-ann',
+    'https://zoom.us.evil.example/my/ann',
     `https://zoom.us/j/${ID} https://zoom.us/j/123456789`,
     `https://zoom.us/j/859962\n49517`,
   ])('%j', (text) => {
     expect(refusal(text).code).toBe('invalid_request')
   })
 
-  test('a personal link says what to give instead, whatever digits it holds', () => {
-    for (const name of ['team2024', '85996249517'])
-      expect(refusal(`https://acme.zoom.us/my/${name}`).message).toContain('/my/')
-  })
-
   test('a government link is refused by name', () => {
     for (const host of ['zoomgov.com', 'www.zoomgov.com', 'ZOOMGOV.com']) {
       expect(refusal(`https://${host}/j/${ID}`).message).toContain('Government')
     }
+    expect(refusal(`https://zoomgov.com/my/ann`).message).toContain('Government')
     expect(refusal(`https://notzoomgov.com/j/${ID}`).message).not.toContain('Government')
   })
 
@@ -145,12 +156,27 @@ describe('refused as invalid_request', () => {
     const secrets = 'pwd=s3cretpwd&tk=s3crettk&zak=s3cretzak'
     for (const link of [
       `https://evil.example/j/${ID}?${secrets}`,
-      `https://zoom.us/my/x?${secrets}`,
+      `https://zoom.us/x/y?${secrets}`,
+      `https://zoomgov.com/j/${ID}?${secrets}`,
       `zoomus://zoom.us/join?${secrets}`,
     ]) {
       const { message, cause, stack } = refusal(link)
       expect([message, String(cause), stack].join()).not.toContain('s3cret')
     }
+  })
+})
+
+describe('a personal link', () => {
+  test.each([
+    ['https://zoom.us/my/team2024', 'zoom.us', 'team2024'],
+    ['https://us02web.zoom.us/my/Team.2024?pwd=x#y', 'zoom.us', 'team.2024'],
+    ['https://www.zoom.com/my/ann/', 'zoom.us', 'ann'],
+    ['zoom.us/my/ann', 'zoom.us', 'ann'],
+    ['https://ACME.zoom.us/my/ann', 'acme.zoom.us', 'ann'],
+    ['https://us02web.acme.zoom.us/my/ann', 'us02web.acme.zoom.us', 'ann'],
+    [`https://zoom.us/my/${ID}`, 'zoom.us', ID],
+  ])('%j is a name at a host and never a number', (text, host, name) => {
+    expect(parseMeetingReference(text)).toEqual({ personalLink: { host, name } })
   })
 })
 
@@ -181,13 +207,15 @@ describe('for any input', () => {
     fc.assert(
       fc.property(text, (input) => {
         try {
-          expect(parseMeetingReference(input)).toMatch(MEETING_ID)
+          const taken = parseMeetingReference(input)
+          if ('meetingId' in taken) expect(taken.meetingId).toMatch(MEETING_ID)
+          else expect(taken.personalLink).toEqual({ host: zoomHost, name: expect.stringMatching(/^[a-z0-9._-]+$/) })
         } catch (error) {
           if (!(error instanceof AppError)) throw error
           expect(error.code).toBe('invalid_request')
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 500 },
     )
   })
 
@@ -199,10 +227,80 @@ describe('for any input', () => {
         (pairs) => {
           const digits = pairs.map(([digit]) => digit).join('')
           const pasted = pairs.flat().join('')
-          if (isMeetingId(digits)) expect(parseMeetingReference(pasted)).toBe(digits)
+          if (isMeetingId(digits)) expect(parseMeetingReference(pasted)).toEqual({ meetingId: digits })
           else expect(refusal(pasted).code).toBe('invalid_request')
         },
       ),
+    )
+  })
+
+  const digits = fc.array(fc.constantFrom(...'0123456789'), { minLength: 9, maxLength: 12 }).map((all) => all.join(''))
+  const label = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,20}$/)
+  const host = fc
+    .tuple(fc.array(label, { maxLength: 2 }), fc.constantFrom('zoom.us', 'zoom.com'))
+    .map(([labels, domain]) => [...labels, domain].join('.'))
+  const query = fc.constantFrom('', '?pwd=a.1', '?tk=b&zak=c', '?confno=123456789', '#success')
+  const shapes = [
+    ...['j', 'w', 's', 'wc/join'].map((path) => (at: string, id: string) => `https://${at}/${path}/${id}`),
+    ...['', '/join', '/start'].map((end) => (at: string, id: string) => `https://${at}/wc/${id}${end}`),
+  ]
+
+  test('every form of link that Zoom writes gives back the number it was made of', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...shapes), host, digits, query, fc.boolean(), (shape, at, id, rest, isLoud) => {
+        const written = shape(isLoud ? at.toUpperCase() : at, id)
+        expect(parseMeetingReference(`${written}${rest}`)).toEqual({ meetingId: id })
+        expect(parseMeetingReference(` <${written}>. `)).toEqual({ meetingId: id })
+      }),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom('zoommtg', 'zoomus'), host, digits, (scheme, at, id) => {
+        expect(parseMeetingReference(`${scheme}://${at}/join?pwd=x&confno=${id}`)).toEqual({ meetingId: id })
+      }),
+    )
+  })
+
+  test('no form of link is taken from a host that is not Zoom’s, however it ends or begins', () => {
+    const foreign = fc.oneof(
+      fc.tuple(host, label).map(([at, end]) => `${at}.${end}.example`),
+      fc.tuple(label, fc.constantFrom('zoom.us', 'zoom.com')).map(([start, at]) => `${start}${at}`),
+      fc.tuple(host, label).map(([at, evil]) => `${at}@${evil}.example`),
+      fc.tuple(host, fc.integer({ min: 1, max: 65_535 })).map(([at, port]) => `${at}:${port}`),
+      host.map((at) => `.${at}`),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...shapes), foreign, digits, (shape, at, id) => {
+        fc.pre(!at.endsWith(':443')) // the scheme’s own port says nothing
+        expect(refusal(shape(at, id)).code).toBe('invalid_request')
+      }),
+    )
+  })
+
+  test('no number is taken from a path or a count of digits that is not in the table', () => {
+    const known = ['j', 'w', 's', 'wc', 'my']
+    const other = label.filter((word) => !known.includes(word))
+    const tooShort = fc.stringMatching(/^[0-9]{1,8}$/)
+    const tooLong = fc.stringMatching(/^[0-9]{13,40}$/)
+    fc.assert(
+      fc.property(host, other, digits, (at, word, id) => {
+        for (const path of [`${word}/${id}`, `j/${word}/${id}`, `j/${id}/${word}`, `wc/${id}/${word}s`, id])
+          expect(refusal(`https://${at}/${path}`).code).toBe('invalid_request')
+      }),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...shapes), host, fc.oneof(tooShort, tooLong), (shape, at, id) => {
+        expect(refusal(shape(at, id)).code).toBe('invalid_request')
+      }),
+    )
+  })
+
+  test('a personal link comes back as the name and the company it was made of', () => {
+    fc.assert(
+      fc.property(label, fc.stringMatching(/^[A-Za-z][A-Za-z0-9.]{3,38}[a-z0-9]$/), query, (company, name, rest) => {
+        const at = `${company}-acme.zoom.us`
+        const personalLink = { host: at, name: name.toLowerCase() }
+        expect(parseMeetingReference(`https://${at}/my/${name}${rest}`)).toEqual({ personalLink })
+      }),
     )
   })
 })

@@ -1,0 +1,54 @@
+import { AppError } from '../../errors.ts'
+import { type PersonalLink, parseMeetingReference } from '../../zoom/meeting-id.ts'
+
+/** What passes ask of the map of meetings. */
+export interface MeetingsOfPasses {
+  find: (
+    tenantId: string,
+    meetingId: string,
+  ) => Promise<{ externalUserId: string | null; organizationId: string | null } | null>
+  map: (
+    tenantId: string,
+    meetingId: string,
+    target: { externalUserId: string },
+    source: 'api' | 'lookup',
+  ) => Promise<void>
+}
+
+/** The likeliest first. */
+export interface PersonalRooms {
+  byLink: (tenantId: string, link: PersonalLink) => Promise<{ meetingId: string; externalUserId: string }[]>
+}
+
+/**
+ * The number of the meeting that somebody pasted. Behind a personal link only a connected user's own profile knows it; it is then
+ * his meeting, which the map learns where it says nothing yet.
+ * @throws invalid_request, store_unavailable
+ */
+export async function meetingIdOf(
+  { meetings, personalRooms }: { meetings: MeetingsOfPasses; personalRooms: PersonalRooms },
+  tenantId: string,
+  pasted: string,
+): Promise<string> {
+  const reference = parseMeetingReference(pasted)
+  if ('meetingId' in reference) return reference.meetingId
+  const [room, ...others] = await personalRooms.byLink(tenantId, reference.personalLink)
+  if (!room) throw unknownLink()
+  const { meetingId, externalUserId } = room
+  if (others.some((other) => other.meetingId !== meetingId)) throw ambiguousLink()
+  if (!(await meetings.find(tenantId, meetingId))) await meetings.map(tenantId, meetingId, { externalUserId }, 'lookup')
+  return meetingId
+}
+
+const unknownLink = () =>
+  refuse(
+    'is a personal link (/my/…), which holds no meeting number, and it is no connected host’s as far as Zoom tells (it does with the scope user:read:user). Give the number that the invitation shows, or connect its owner (again)',
+  )
+const ambiguousLink = () =>
+  refuse(
+    'is a personal link (/my/…), which holds no meeting number, and more than one connected host has it. Give the number that the invitation shows',
+  )
+
+function refuse(message: string): AppError {
+  return new AppError('invalid_request', `meeting ${message}`, { errors: [{ path: 'body/meeting', message }] })
+}

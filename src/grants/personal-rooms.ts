@@ -1,0 +1,33 @@
+import { type Sql, statement } from '../lib/sql.ts'
+import type { PersonalLink } from '../zoom/meeting-id.ts'
+
+/** A personal meeting room, and whose of the tenant's users it is. */
+export interface PersonalRoom {
+  meetingId: string
+  externalUserId: string
+}
+
+/**
+ * Hosts of the tenant with this personal link. Two companies' own addresses are two links; one of them and the address that Zoom
+ * gives to everybody may lead to the same room, so those go together. Where a consent was withdrawn and given again through
+ * another tenant only, this one knows nothing.
+ */
+const BY_LINK = statement(
+  'grant_personal_rooms',
+  `SELECT g.pmi AS "meetingId", h.external_user_id AS "externalUserId"
+     FROM grants g
+     JOIN grant_tokens t ON t.grant_id = g.id
+     JOIN hosts h ON h.grant_id = g.id AND h.consent_epoch >= t.consent_epoch
+    WHERE h.tenant_id = $1 AND g.personal_link_name = $3 AND g.pmi IS NOT NULL
+      AND ($2 = 'zoom.us' OR g.personal_link_host IN ($2, 'zoom.us'))
+    ORDER BY t.status = 'connected' DESC, g.personal_link_host = $2 DESC, h.id DESC LIMIT 10`,
+)
+
+/** Where personal links lead, as far as connected users tell. */
+export function createPersonalRooms(sql: Sql) {
+  return {
+    /** The likeliest first; more than one where the name is two users'. @throws store_unavailable */
+    byLink: (tenantId: string, { host, name }: PersonalLink): Promise<PersonalRoom[]> =>
+      sql.rows<PersonalRoom>(BY_LINK, [tenantId, host, name]),
+  }
+}
