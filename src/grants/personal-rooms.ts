@@ -9,18 +9,20 @@ export interface PersonalRoom {
 
 /**
  * Hosts of the tenant with this personal link. Two companies' own addresses are two links; one of them and the address that Zoom
- * gives to everybody may lead to the same room, so those go together. Where a consent was withdrawn and given again through
+ * gives to everybody may lead to the same room, so that one stands in where nobody has the company's own. Where a consent was withdrawn and given again through
  * another tenant only, this one knows nothing.
  */
 const BY_LINK = statement(
   'grant_personal_rooms',
-  `SELECT g.pmi AS "meetingId", h.external_user_id AS "externalUserId"
-     FROM grants g
-     JOIN grant_tokens t ON t.grant_id = g.id
-     JOIN hosts h ON h.grant_id = g.id AND h.consent_epoch >= t.consent_epoch
-    WHERE h.tenant_id = $1 AND g.personal_link_name = $3 AND g.pmi IS NOT NULL
-      AND ($2 = 'zoom.us' OR g.personal_link_host IN ($2, 'zoom.us'))
-    ORDER BY t.status = 'connected' DESC, g.personal_link_host = $2 DESC, h.id DESC LIMIT 10`,
+  `WITH rooms AS (
+     SELECT g.pmi, g.personal_link_host AS host, h.external_user_id, t.status, h.id
+       FROM grants g
+       JOIN grant_tokens t ON t.grant_id = g.id
+       JOIN hosts h ON h.grant_id = g.id AND h.consent_epoch >= t.consent_epoch
+      WHERE h.tenant_id = $1 AND g.personal_link_name = $3 AND g.pmi IS NOT NULL)
+   SELECT pmi AS "meetingId", external_user_id AS "externalUserId" FROM rooms
+    WHERE $2 = 'zoom.us' OR host = $2 OR (host = 'zoom.us' AND NOT EXISTS (SELECT FROM rooms WHERE host = $2))
+    ORDER BY status = 'connected' DESC, id DESC LIMIT 10`,
 )
 
 /** Where personal links lead, as far as connected users tell. */

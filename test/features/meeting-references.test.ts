@@ -84,6 +84,10 @@ describe('a personal link', () => {
     ])
     const exact = await room.create({ meeting: `https://beta.zoom.us/my/${room.name}` })
     expect(exact.json().meeting_id).toBe(String(numbers))
+    t.zoom.addUser({ email, vanity_url: `https://us06web.zoom.us/my/${room.name}` })
+    await t.connectHost('another', email, room.headers)
+    const own = await room.create({ meeting: `https://acme.zoom.us/my/${room.name}` })
+    expect(own.json().meeting_id).toBe(room.pmi)
   })
 
   test('that nobody has, or only another tenant’s user, says so and what to give instead', async () => {
