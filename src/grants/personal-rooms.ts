@@ -5,6 +5,8 @@ import type { PersonalLink } from '../zoom/meeting-id.ts'
 export interface PersonalRoom {
   meetingId: string
   externalUserId: string
+  /** When Zoom told so: as the user last connected. */
+  observedAt: Date
 }
 
 /**
@@ -15,12 +17,12 @@ export interface PersonalRoom {
 const BY_LINK = statement(
   'grant_personal_rooms',
   `WITH rooms AS (
-     SELECT g.pmi, g.personal_link_host AS host, h.external_user_id, t.status, h.id
+     SELECT g.pmi, g.personal_link_host AS host, g.connected_at, h.external_user_id, t.status, h.id
        FROM grants g
        JOIN grant_tokens t ON t.grant_id = g.id
        JOIN hosts h ON h.grant_id = g.id AND h.consent_epoch >= t.consent_epoch
       WHERE h.tenant_id = $1 AND g.personal_link_name = $3 AND g.pmi IS NOT NULL)
-   SELECT pmi AS "meetingId", external_user_id AS "externalUserId" FROM rooms
+   SELECT pmi AS "meetingId", external_user_id AS "externalUserId", connected_at AS "observedAt" FROM rooms
     WHERE $2 = 'zoom.us' OR host = $2 OR (host = 'zoom.us' AND NOT EXISTS (SELECT FROM rooms WHERE host = $2))
     ORDER BY status = 'connected' DESC, id DESC LIMIT 10`,
 )

@@ -12,12 +12,16 @@ export interface MeetingsOfPasses {
     meetingId: string,
     target: { externalUserId: string },
     source: 'api' | 'lookup',
+    observedAt?: Date,
   ) => Promise<void>
 }
 
 /** The likeliest first. */
 export interface PersonalRooms {
-  byLink: (tenantId: string, link: PersonalLink) => Promise<{ meetingId: string; externalUserId: string }[]>
+  byLink: (
+    tenantId: string,
+    link: PersonalLink,
+  ) => Promise<{ meetingId: string; externalUserId: string; observedAt: Date }[]>
 }
 
 /**
@@ -34,9 +38,10 @@ export async function meetingIdOf(
   if ('meetingId' in reference) return reference.meetingId
   const [room, ...others] = await personalRooms.byLink(tenantId, reference.personalLink)
   if (!room) throw unknownLink()
-  const { meetingId, externalUserId } = room
+  const { meetingId, externalUserId, observedAt } = room
   if (others.some((other) => other.meetingId !== meetingId)) throw ambiguousLink()
-  if (!(await meetings.find(tenantId, meetingId))) await meetings.map(tenantId, meetingId, { externalUserId }, 'lookup')
+  if (!(await meetings.find(tenantId, meetingId)))
+    await meetings.map(tenantId, meetingId, { externalUserId }, 'lookup', observedAt)
   return meetingId
 }
 
