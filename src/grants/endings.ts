@@ -102,6 +102,11 @@ const setActive = (label: string, blockedReason: string) =>
 const DEACTIVATED = setActive('grant_user_deactivated', `'user_deactivated'`)
 /** An admin's block of the app is another matter. */
 const ACTIVATED = setActive('grant_user_activated', `NULLIF(g.blocked_reason, 'user_deactivated')`)
+/** By compare-and-set on the former number: events come in any order. */
+const PMI_MOVED = statement(
+  'grant_pmi_moved',
+  `UPDATE grants SET pmi = $4 WHERE zoom_app_id = $1 AND zoom_user_id = $2 AND pmi = $3`,
+)
 const KNOWN = statement(
   'grant_ending_known',
   `SELECT EXISTS (SELECT FROM grants g WHERE (${OF_USER}) OR (${OF_ACCOUNT})
@@ -139,6 +144,10 @@ export function createEndings({ sql, forget }: EndingsDeps) {
         if (found.every(({ isEnded }) => isEnded)) return await outcomeOf(ending, ended)
       }
       throw new Error('a grant moved at every try to end it')
+    },
+    /** The user's personal meeting number is another one now. */
+    async movePmi(zoomAppId: string, zoomUserId: string, former: string, pmi: string): Promise<void> {
+      await sql.rows(PMI_MOVED, [zoomAppId, zoomUserId, former, pmi])
     },
     /** Locked out, or let in again: a fact about the user, which leaves the tokens as they are. */
     async setActive(ending: Ending, isActive: boolean): Promise<EndingOutcome> {

@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { createInboxStore } from '../../src/features/zoom-events/inbox-store.ts'
+import { sha256, uuidv7 } from '../../src/lib/ids.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { unique } from '../helpers/management.ts'
@@ -121,4 +123,41 @@ describe('a validation of the endpoint', () => {
     await t.services.zoomEvents.findSilenceAcrossTenants()
     expect(t.log.some((line) => line.includes('has not validated the webhook endpoint'))).toBe(true)
   })
+})
+
+test('what is about a person is taken in hand before a storm of meetings', async () => {
+  const inbox = createInboxStore(t.app.sql)
+  const [app] = await rows<{ id: string }>(t, 'SELECT id FROM zoom_apps WHERE tenant_id IS NULL LIMIT 1')
+  const keep = async (isUrgent: boolean) => {
+    const id = uuidv7()
+    const event = { id, zoomAppId: String(app?.id), bodyHash: sha256(id), payloadCt: Buffer.from('sealed'), isUrgent }
+    expect(await inbox.keep(event)).toBe('new')
+    return id
+  }
+  for (let meeting = 0; meeting < 5; meeting++) await keep(false)
+  const person = await keep(true)
+  expect((await inbox.claim(1)).map(({ id }) => id)).toEqual([person])
+  await rows(t, 'DELETE FROM zoom_events WHERE processed_at IS NULL')
+})
+
+test('a personal meeting number that moves is known to the grant, and an old move that comes late changes nothing', async () => {
+  const email = `${unique()}@example.com`
+  t.zoom.addUser({ email, pmi: '3111111111' })
+  const host = await t.connectHost(unique(), email)
+  const pmi = async () =>
+    (
+      await rows(t, 'SELECT pmi, zoom_account_id AS account FROM grants WHERE zoom_user_id = $1', [host.zoom_user_id])
+    )[0]
+  const moved = (from: string, to: string, at: number) => ({
+    event: 'user.updated',
+    event_ts: at,
+    payload: { object: { id: host.zoom_user_id, pmi: to }, old_object: { pmi: from } },
+  })
+  const now = Date.now()
+  await zoomSends(t, moved('3111111111', '3222222222', now))
+  await settled()
+  expect(await pmi()).toMatchObject({ pmi: '3222222222' })
+  await zoomSends(t, moved('3000000000', '3111111111', now - 60_000))
+  await settled()
+  expect(await pmi()).toMatchObject({ pmi: '3222222222' })
 })

@@ -15,6 +15,8 @@ export interface NewEvent {
   zoomAppId: string
   bodyHash: Buffer
   payloadCt: Buffer
+  /** A deauthorisation does not wait behind a storm of meetings. */
+  isUrgent: boolean
 }
 
 // more than an hour of the most that one app sends; beyond it Zoom is asked to come again
@@ -27,8 +29,8 @@ const KEEP = statement(
      SELECT count(*) < ${MOST_WAITING} AS is_left
        FROM (SELECT FROM zoom_events WHERE processed_at IS NULL LIMIT ${MOST_WAITING}) waiting),
    kept AS (
-     INSERT INTO zoom_events (id, zoom_app_id, body_hash, payload_ct)
-     SELECT $1, $2, $3, $4 FROM room WHERE is_left
+     INSERT INTO zoom_events (id, zoom_app_id, body_hash, payload_ct, is_urgent)
+     SELECT $1, $2, $3, $4, $5 FROM room WHERE is_left
      ON CONFLICT (zoom_app_id, body_hash) DO NOTHING RETURNING id)
    SELECT is_left AS "isRoom", EXISTS (SELECT FROM kept) AS "isNew" FROM room`,
 )
@@ -37,7 +39,7 @@ const CLAIM = statement(
   `WITH mine AS (
      SELECT id FROM zoom_events
       WHERE processed_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
-      ORDER BY received_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+      ORDER BY is_urgent DESC, received_at LIMIT $1 FOR UPDATE SKIP LOCKED)
    UPDATE zoom_events e SET claimed_until = now() + interval '30 s', attempts = e.attempts + 1
      FROM mine WHERE e.id = mine.id
    RETURNING e.id, e.zoom_app_id AS "zoomAppId", e.payload_ct AS "payloadCt", e.received_at AS "receivedAt", e.attempts`,
@@ -70,9 +72,9 @@ export type InboxStore = ReturnType<typeof createInboxStore>
 /** The one writer of `zoom_events`. Every function throws store_unavailable. */
 export function createInboxStore(sql: Sql) {
   return {
-    async keep({ id, zoomAppId, bodyHash, payloadCt }: NewEvent): Promise<'new' | 'known' | 'full'> {
+    async keep({ id, zoomAppId, bodyHash, payloadCt, isUrgent }: NewEvent): Promise<'new' | 'known' | 'full'> {
       type Kept = { isRoom: boolean; isNew: boolean }
-      const [row] = await sql.rows<Kept>(KEEP, [id, zoomAppId, bodyHash, payloadCt])
+      const [row] = await sql.rows<Kept>(KEEP, [id, zoomAppId, bodyHash, payloadCt, isUrgent])
       if (!row?.isRoom) return 'full'
       return row.isNew ? 'new' : 'known'
     },

@@ -32,6 +32,7 @@ export interface ZoomEventDeps {
   endings: {
     end: (ending: Ending, reason: 'deauthorized' | 'user_removed', ofAccount: boolean) => Promise<string>
     setActive: (ending: Ending, isActive: boolean) => Promise<string>
+    movePmi: (zoomAppId: string, zoomUserId: string, former: string, pmi: string) => Promise<void>
   }
   /** How many of the event's numbers were news, and what became of the map. */
   applyToMeetings: (
@@ -87,8 +88,11 @@ export function createZoomEventService(deps: ZoomEventDeps) {
     return await endings.end(ending, 'user_removed', false)
   }
 
-  async function applyMeeting(app: EventApp, { zoomAccountId, at, words }: MeetingEvent): Promise<string> {
+  async function applyMeeting(app: EventApp, { type, zoomAccountId, at, words }: MeetingEvent): Promise<string> {
     if (words.length === 0) return 'kept'
+    const [former, now] = words
+    if (type === 'user.updated' && former && now?.zoomUserId)
+      await endings.movePmi(app.id, now.zoomUserId, former.meetingId, now.meetingId)
     const { news, mapped, removed } = await applyToMeetings({ zoomAppId: app.id, zoomAccountId, at, words })
     if (news === 0) return 'older'
     if (mapped > 0) return 'mapped'
@@ -173,7 +177,14 @@ export function createZoomEventService(deps: ZoomEventDeps) {
     const app = await zoomApps.webhookAppOf(received.zoomAppId)
     const id = uuidv7()
     const payloadCt = await box.seal(placeOf(id, app), received.body.toString('utf8'))
-    const kept = await store.keep({ id, zoomAppId: app.id, bodyHash: sha256(received.body), payloadCt })
+    const event = {
+      id,
+      zoomAppId: app.id,
+      bodyHash: sha256(received.body),
+      payloadCt,
+      isUrgent: parsed.kind === 'user',
+    }
+    const kept = await store.keep(event)
     if (kept === 'full')
       throw new AppError('busy', 'Too many events are waiting; send it again.', { retryAfterSeconds: 60 })
     if (kept === 'known') return count(parsed.kind, 'duplicate')
