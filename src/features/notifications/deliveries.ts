@@ -45,7 +45,16 @@ export const RETRY_SECONDS = [
   8 * HOUR,
   12 * HOUR,
 ]
+const LAST_RETRY_SECONDS = RETRY_SECONDS.at(-1) ?? 0
+/** Attempts that came early, because the endpoint took something else, must not shorten the time that an event has. */
+const LEAST_AGE_SECONDS = RETRY_SECONDS.reduce((sum, seconds) => sum + seconds, 0) * 0.9
+// each attempt at an endpoint that hangs holds a worker for the sender's whole deadline; others wait for workers too
+const HANGING_PAUSE_SECONDS = MINUTE
 const GONE = 410
+
+/** Until the next attempt; null where there is none. */
+const retryAfter = ({ attempts, ageSeconds }: BegunAttempt) =>
+  RETRY_SECONDS[attempts - 1] ?? (ageSeconds < LEAST_AGE_SECONDS ? LAST_RETRY_SECONDS : null)
 
 export type DeliveryService = ReturnType<typeof createDeliveryService>
 
@@ -71,8 +80,9 @@ export function createDeliveryService(deps: DeliveryDeps) {
       await endpoints.disable(attempt.endpointId, 'gone')
       return await giveUp(attempt, { statusCode, error })
     }
-    const seconds = RETRY_SECONDS[attempt.attempts - 1]
-    if (seconds === undefined) return await giveUp(attempt, { statusCode, error })
+    if (error === 'timeout') await store.putOff(attempt.endpointId, HANGING_PAUSE_SECONDS)
+    const seconds = retryAfter(attempt)
+    if (seconds === null) return await giveUp(attempt, { statusCode, error })
     // spread, so that what failed together does not come back together
     await store.fail(attempt.id, { statusCode, error }, jitter(seconds * 0.9, seconds * 1.1))
     count('retried')

@@ -23,6 +23,8 @@ export interface BegunAttempt {
   /** This one included. */
   attempts: number
   eventId: string
+  /** Since the event was filed for this endpoint. */
+  ageSeconds: number
   /** Of the event: who sealed its body. */
   tenantId: string | null
   payloadCt: Uint8Array
@@ -38,6 +40,7 @@ export type DeliveryStore = ReturnType<typeof createDeliveryStore>
 
 // longer than an attempt may take: after a kill somebody else may begin the next one then
 const ATTEMPT = '30 seconds'
+const LEAST_PAUSE = '1 minute'
 
 const COLUMNS = Prisma.sql`
   d.id, d.endpoint_id AS "endpointId", d.event_id AS "eventId", e.type AS "eventType", d.status, d.attempts,
@@ -57,10 +60,13 @@ export function createDeliveryStore(db: PrismaClient) {
          WHERE d.id = ${deliveryId}::uuid AND e.id = d.event_id AND d.status = 'pending' AND d.next_attempt_at <= now()
            AND (d.attempting_until IS NULL OR d.attempting_until < now()) AND e.payload_ct IS NOT NULL
         RETURNING d.id, d.endpoint_id AS "endpointId", d.attempts, d.event_id AS "eventId", e.tenant_id AS "tenantId",
-                  e.payload_ct AS "payloadCt"`
+                  EXTRACT(EPOCH FROM now() - d.created_at)::float8 AS "ageSeconds", e.payload_ct AS "payloadCt"`
       return begun ?? null
     },
-    /** Delivered. What else waits for this endpoint to answer again need wait no longer. */
+    /**
+     * Delivered. What else waits for this endpoint to answer again need wait no longer; what was refused just now waits a minute at
+     * least, or an event that its receiver always refuses would be asked with every other that it takes.
+     */
     async succeed(
       { id, endpointId }: { id: string; endpointId: string },
       { statusCode }: AttemptResult,
@@ -71,8 +77,16 @@ export function createDeliveryStore(db: PrismaClient) {
                last_error = NULL
          WHERE id = ${id}::uuid AND status = 'pending'`
       await db.$executeRaw`
-        UPDATE webhook_deliveries SET next_attempt_at = now(), enqueued_at = NULL
-         WHERE endpoint_id = ${endpointId}::uuid AND status = 'pending' AND attempts > 0 AND next_attempt_at > now()`
+        UPDATE webhook_deliveries SET next_attempt_at = GREATEST(now(), last_attempt_at + ${LEAST_PAUSE}::interval), enqueued_at = NULL
+         WHERE endpoint_id = ${endpointId}::uuid AND status = 'pending'
+           AND next_attempt_at > GREATEST(now(), last_attempt_at + ${LEAST_PAUSE}::interval)`
+    },
+    /** An endpoint that does not answer is asked nothing for a while. No attempt of what waits for it is counted. */
+    async putOff(endpointId: string, seconds: number): Promise<void> {
+      await db.$executeRaw`
+        UPDATE webhook_deliveries SET next_attempt_at = now() + ${seconds}::float8 * interval '1 s', enqueued_at = NULL
+         WHERE endpoint_id = ${endpointId}::uuid AND status = 'pending' AND attempting_until IS NULL
+           AND next_attempt_at < now() + ${seconds}::float8 * interval '1 s'`
     },
     /** Not delivered: once more after so long, or not again where `retrySeconds` is null. */
     async fail(id: string, { statusCode, error }: AttemptResult, retrySeconds: number | null): Promise<void> {
