@@ -10,6 +10,15 @@ const RESUMED = statement(
   `UPDATE zoom_apps SET paused_at = NULL WHERE id = $1 AND paused_at IS NOT NULL`,
 )
 
+// while replicas disagree (a secret is being rolled out), the row must not change with every answer
+const REMEMBERED_MS = { refused: 60_000, taken: 10_000 }
+
+export interface AppPausesDeps {
+  sql: Sql
+  log: Pick<FastifyBaseLogger, 'warn'>
+  monotonicNow: () => number
+}
+
 export interface AppPauses {
   /** Zoom refuses the app itself, or takes its credentials. Never throws, never waits. */
   note(zoomAppId: string, state: 'refused' | 'taken'): void
@@ -19,10 +28,11 @@ export interface AppPauses {
 
 /**
  * Writes down since when Zoom refuses an app. Each replica finds that out by itself; the row changes once, and with it receivers are told
- * once. What this process has written is remembered, so that a refresh that succeeds costs no statement.
+ * once. What this process has written is remembered for a while, so that hardly a refresh costs a statement; not for ever, since another
+ * replica may have written the contrary, and be gone.
  */
-export function createAppPauses({ sql, log }: { sql: Sql; log: Pick<FastifyBaseLogger, 'warn'> }): AppPauses {
-  const written = new Map<string, 'refused' | 'taken'>()
+export function createAppPauses({ sql, log, monotonicNow }: AppPausesDeps): AppPauses {
+  const written = new Map<string, { state: 'refused' | 'taken'; atMs: number }>()
   let last: Promise<void> = Promise.resolve()
   async function write(zoomAppId: string, state: 'refused' | 'taken'): Promise<void> {
     try {
@@ -34,8 +44,9 @@ export function createAppPauses({ sql, log }: { sql: Sql; log: Pick<FastifyBaseL
   }
   return {
     note(zoomAppId, state) {
-      if (written.get(zoomAppId) === state) return
-      written.set(zoomAppId, state)
+      const known = written.get(zoomAppId)
+      if (known?.state === state && monotonicNow() - known.atMs < REMEMBERED_MS[state]) return
+      written.set(zoomAppId, { state, atMs: monotonicNow() })
       last = last.then(() => write(zoomAppId, state)) // in turn: the last word counts
     },
     settled: () => last,

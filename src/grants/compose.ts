@@ -49,7 +49,7 @@ export function createGrants(options: GrantsOptions) {
     isForeign,
   })
   const lineage = createLineage({ sql, log, onChange: restoreGuard.sweepAll })
-  const appPauses = createAppPauses({ sql, log })
+  const appPauses = createAppPauses({ sql, log, monotonicNow })
   const breakers = createBreakers({ monotonicNow, random })
   metrics.watchBreakers(breakers.open)
   const parts = {

@@ -148,3 +148,20 @@ test('a Zoom app that is refused is told of once over all replicas, and once whe
   await expect.poll(() => typesOf(id)).toEqual(['app.paused', 'app.resumed'])
   await other.app.close()
 })
+
+test('a Zoom app that Zoom takes again is resumed by any replica, also where the one that paused it is gone', async () => {
+  const other = await secondReplica(t)
+  const host = await newVaultHost(t)
+  const [app] = await rows<{ id: string }>(t, 'SELECT zoom_app_id AS id FROM grants WHERE id = $1', [host.grantId])
+  const id = String(app?.id)
+  const renew = async () => {
+    await expireAccessToken(t, host)
+    expect(told(await other.bot(host.joinUrl))).toEqual([200])
+  }
+  await renew() // this replica has seen the app work
+  await rows(t, 'UPDATE zoom_apps SET paused_at = now() WHERE id = $1', [id]) // by one that was killed since
+  const isPaused = async () =>
+    (await rows(t, 'SELECT FROM zoom_apps WHERE id = $1 AND paused_at IS NOT NULL', [id])).length > 0
+  await expect.poll(() => renew().then(isPaused), { timeout: 15_000, interval: 1000 }).toBe(false)
+  await other.app.close()
+})
