@@ -21,9 +21,13 @@ export function jobRounds(services: Services, config: Config): Round[] {
         // started here and not with the process: what waits for the database, or for its adoption, is tried again
         { name: 'job_queue', run: () => jobQueue.ensureStarted(queues) },
         { name: 'zoom_events', run: () => zoomEvents.processAcrossTenants() },
-        { name: 'outbox', run: (signal) => dispatch.dispatchAcrossTenants(signal) },
         { name: 'deliveries', run: (signal) => dispatch.enqueueAcrossTenants(signal) },
       ],
+    },
+    {
+      // on its own clock: where ten thousand hosts change at once, what is dispatched already is delivered meanwhile
+      everyMs: [SECOND_MS, 2 * SECOND_MS],
+      tasks: [{ name: 'outbox', run: (signal) => dispatch.dispatchAcrossTenants(signal) }],
     },
     {
       // on its own clock, which no clean-up holds up: bots come at the full hour whatever else is due

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { jobQueues } from '../../src/jobs/queues.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { type Received, startReceiver } from '../helpers/receiver.ts'
+import { startRounds } from '../../src/jobs/rounds.ts'
+import { jobRounds } from '../../src/jobs/tasks.ts'
 import { vaultApp } from '../helpers/vault.ts'
 
 const t = await vaultApp()
@@ -104,4 +106,30 @@ test('twenty endpoints of one tenant that hang keep nobody else’s events for l
   await tick()
   await expect.poll(() => tick().then(() => other.receiver.received.length), { timeout: 60_000, interval: 500 }).toBe(1)
   expect(performance.now() - startMs).toBeLessThan(15_000)
+}, 90_000)
+
+test('where thousands of hosts change at once, the first events arrive while the last are not dispatched yet', async () => {
+  const told = await tenantTold(() => {})
+  await rows(
+    t,
+    `INSERT INTO webhook_events (tenant_id, type, subject_id)
+     SELECT $1, 'host.connected', gen_random_uuid() FROM generate_series(1, 3000)`,
+    [told.tenantId],
+  )
+  const { services, app } = t
+  const stop = startRounds({
+    rounds: jobRounds(services, app.config),
+    lookAtDatabase: services.lookAtDatabase,
+    isForeign: services.installation.isForeign,
+    log: app.log,
+    random: Math.random,
+  })
+  await expect.poll(() => told.receiver.received.length, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0)
+  const [left] = await rows<{ count: number }>(
+    t,
+    `SELECT count(*)::int AS count FROM webhook_events WHERE tenant_id = $1 AND dispatched_at IS NULL`,
+    [told.tenantId],
+  )
+  await stop()
+  expect(left?.count).toBeGreaterThan(0)
 }, 90_000)

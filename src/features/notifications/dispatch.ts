@@ -24,7 +24,9 @@ export interface DispatchDeps {
 /** The queue of attempts; its jobs carry the id of a delivery. */
 export const DELIVERY_QUEUE = 'webhook-delivery'
 
-const EVENTS_AT_ONCE = 50
+const EVENTS_CLAIMED = 50
+// few enough to leave connections for requests: after a restore every host has an event
+const EVENTS_AT_ONCE = 4
 const DELIVERIES_AT_ONCE = 500
 // for who looks up, a month later, what was sent; the connect links in them are long dead
 const KEPT_DAYS = 30
@@ -62,10 +64,15 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
     /** @throws what the first event that could not be dispatched threw, after the others; it is tried again */
     async dispatchAcrossTenants(signal: AbortSignal): Promise<void> {
       for (let isMore = true; isMore && !signal.aborted; ) {
-        const events = await store.claim(EVENTS_AT_ONCE)
-        isMore = events.length === EVENTS_AT_ONCE
-        const outcomes = await Promise.allSettled(events.map(dispatch))
-        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+        const events = await store.claim(EVENTS_CLAIMED)
+        isMore = events.length === EVENTS_CLAIMED
+        const faults: unknown[] = []
+        const next = events.values()
+        const work = async () => {
+          for (const event of next) if (!signal.aborted) await dispatch(event).catch((error) => faults.push(error))
+        }
+        await Promise.all(Array.from({ length: EVENTS_AT_ONCE }, work))
+        if (faults.length > 0) throw faults[0]
       }
     },
     /** Files the jobs of the attempts whose time has come. @throws store_unavailable */
