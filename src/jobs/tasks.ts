@@ -55,6 +55,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
         { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },
         { name: 'imported_tokens', run: () => services.imports.purgeAcrossTenants() },
+        { name: 'untold_hosts', run: () => dispatch.tellMissedAcrossTenants() },
         { name: 'webhook_events', run: () => dispatch.purgeAcrossTenants() },
         { name: 'erasure', run: (signal) => services.erasure.sweepAcrossTenants(signal) },
         { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },

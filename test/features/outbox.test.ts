@@ -102,6 +102,29 @@ describe('a host', () => {
   })
 })
 
+describe('a host that is linked at the very moment its grant ends', () => {
+  test('is told of a few minutes later, once', async () => {
+    const host = await newVaultHost(t)
+    const other = await newTenant(t)
+    const hostId = crypto.randomUUID()
+    const linking = await t.app.pools.main.connect()
+    await linking.query('BEGIN')
+    await linking.query(
+      `INSERT INTO hosts (id, tenant_id, external_user_id, grant_id, consent_epoch) VALUES ($1, $2, 'user-1', $3, 0)`,
+      [hostId, other.id, host.grantId],
+    )
+    await rejected(host)
+    await linking.query('COMMIT')
+    linking.release()
+    expect(await typesOf(hostId)).toEqual(['host.connected'])
+    const sweeps = [t.services.dispatch.tellMissedAcrossTenants(), t.services.dispatch.tellMissedAcrossTenants()]
+    await Promise.all(sweeps)
+    expect(await typesOf(hostId)).toEqual(['host.connected', 'host.reconnect_required'])
+    expect(await typesOf(host.hostId)).toEqual(['host.connected', 'host.reconnect_required'])
+    expect(await t.services.dispatch.tellMissedAcrossTenants()).toBe(0)
+  })
+})
+
 describe('a pass', () => {
   test('that fails is told of once for each cause, however often the bot asks', async () => {
     const host = await newVaultHost(t)

@@ -28,6 +28,7 @@ const EVENTS_CLAIMED = 50
 // few enough to leave connections for requests: after a restore every host has an event
 const EVENTS_AT_ONCE = 4
 const DELIVERIES_AT_ONCE = 500
+const MISSED_AT_ONCE = 200 // there is seldom one
 // for who looks up, a month later, what was sent; the connect links in them are long dead
 const KEPT_DAYS = 30
 
@@ -83,6 +84,8 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
         if (filed > 0) queue.wake(DELIVERY_QUEUE)
       }
     },
+    /** Tells what two changes at one moment hid from each other. @throws store_unavailable */
+    tellMissedAcrossTenants: (): Promise<number> => store.tellMissed(MISSED_AT_ONCE),
     /** Forgets what was sent long ago. @throws store_unavailable */
     purgeAcrossTenants: (): Promise<unknown> => store.purge(KEPT_DAYS),
   }

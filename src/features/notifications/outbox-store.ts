@@ -71,6 +71,19 @@ export function createOutboxStore(db: PrismaClient) {
         return due.length
       }),
 
+    /**
+     * Hosts whose state is another than their receivers were told last: a link and a verdict that were written at the same moment did
+     * not see each other. Each is told in a transaction of its own, by the function that the triggers call.
+     */
+    async tellMissed(limit: number): Promise<number> {
+      const missed = await db.$queryRaw<{ id: string; grantId: string }[]>`
+        SELECT h.id, h.grant_id AS "grantId" FROM hosts h JOIN host_states s ON s.id = h.id
+         WHERE (h.told_status, h.told_reason) IS DISTINCT FROM (s.status, s.status_reason) LIMIT ${limit}`
+      for (const { id, grantId } of missed)
+        await db.$queryRaw`SELECT tell_host_states(${grantId}::uuid, ${id}::uuid)::text`
+      return missed.length
+    },
+
     /** Events past this age, with their deliveries. */
     purge: (days: number): Promise<number> => db.$executeRaw`
       DELETE FROM webhook_events WHERE created_at < now() - ${days} * interval '1 day'`,
