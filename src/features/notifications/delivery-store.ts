@@ -79,7 +79,7 @@ export function createDeliveryStore(db: PrismaClient) {
       await db.$executeRaw`
         UPDATE webhook_deliveries SET next_attempt_at = GREATEST(now(), last_attempt_at + ${LEAST_PAUSE}::interval), enqueued_at = NULL
          WHERE endpoint_id = ${endpointId}::uuid AND status = 'pending'
-           AND next_attempt_at > GREATEST(now(), last_attempt_at + ${LEAST_PAUSE}::interval)`
+           AND next_attempt_at > now() AND next_attempt_at > GREATEST(now(), last_attempt_at + ${LEAST_PAUSE}::interval)`
     },
     /** An endpoint that does not answer is asked nothing for a while. No attempt of what waits for it is counted. */
     async putOff(endpointId: string, seconds: number): Promise<void> {
