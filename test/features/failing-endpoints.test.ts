@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { jobQueues } from '../../src/jobs/queues.ts'
-import { newTenant, rows } from '../helpers/connect.ts'
-import { type Received, startReceiver } from '../helpers/receiver.ts'
 import { startRounds } from '../../src/jobs/rounds.ts'
 import { jobRounds } from '../../src/jobs/tasks.ts'
+import { newTenant, rows } from '../helpers/connect.ts'
+import { type Received, startReceiver } from '../helpers/receiver.ts'
 import { vaultApp } from '../helpers/vault.ts'
 
 const t = await vaultApp()
