@@ -248,7 +248,7 @@ test('what a killed replica had claimed and not dispatched is dispatched by anot
   await until(receiver.types).toEqual(['host.reconnect_required'])
 })
 
-test('no connect link and no secret of an endpoint is in the database in clear', async () => {
+test('no connect link, no secret of an endpoint, and of whom an event told, is in the database in clear', async () => {
   const tenant = await tenantWithHost()
   const receiver = await startReceiver()
   const { secret } = await endpoint(receiver.url, tenant.headers)
@@ -266,6 +266,8 @@ test('no connect link and no secret of an endpoint is in the database in clear',
     ),
   )
   expect(everything).not.toContain(session)
+  const events = await rows(t, 'SELECT r::text FROM webhook_events r WHERE subject_id = $1', [tenant.hostId])
+  expect(JSON.stringify(events)).not.toContain(tenant.externalUserId)
   expect(everything).not.toContain(secret.slice(6))
   expect(t.log.join('')).not.toContain(session)
 })

@@ -38,11 +38,14 @@ export function createOutboxStore(db: PrismaClient) {
       UPDATE webhook_events e SET claimed_until = now() + ${CLAIM}::interval FROM mine WHERE e.id = mine.id
       RETURNING e.id, e.tenant_id AS "tenantId", e.type, e.subject_id AS "subjectId", e.facts, e.created_at AS "createdAt"`,
 
-    /** The event is dispatched: with its body and one delivery for each endpoint, or with neither where nobody listens. */
+    /**
+     * The event is dispatched: with its body and one delivery for each endpoint, or with neither where nobody listens. What it told
+     * in clear (the tenant's word for the user) is in the sealed body now, or of no use.
+     */
     dispatch: (eventId: string, payloadCt: Buffer | null, endpoints: { id: string }[]) =>
       db.$transaction(async (db) => {
         const isOurs = await db.$executeRaw`
-          UPDATE webhook_events SET dispatched_at = now(), payload_ct = ${payloadCt}
+          UPDATE webhook_events SET dispatched_at = now(), payload_ct = ${payloadCt}, facts = '{}'
            WHERE id = ${eventId}::uuid AND dispatched_at IS NULL`
         if (isOurs === 0 || endpoints.length === 0) return
         // an endpoint that was deleted meanwhile is nobody to tell: its foreign key would fail the others' deliveries too
