@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "mints" ALTER COLUMN "meeting_id" DROP NOT NULL;
