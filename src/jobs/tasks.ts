@@ -56,7 +56,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },
         { name: 'imported_tokens', run: () => services.imports.purgeAcrossTenants() },
         { name: 'untold_hosts', run: () => dispatch.tellMissedAcrossTenants() },
-        { name: 'webhook_events', run: () => dispatch.purgeAcrossTenants() },
+        { name: 'webhook_events', run: (signal) => dispatch.purgeAcrossTenants(signal) },
         { name: 'erasure', run: (signal) => services.erasure.sweepAcrossTenants(signal) },
         { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },
       ],

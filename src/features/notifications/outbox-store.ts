@@ -29,12 +29,12 @@ const LOST = '10 minutes'
 /** The way from an event to its deliveries. `webhook_events` is otherwise written by triggers alone. */
 export function createOutboxStore(db: PrismaClient) {
   return {
-    /** Takes the oldest events that nobody else has in hand. */
+    /** Takes the oldest events that nobody else has in hand; those that failed before come after the others. */
     claim: (limit: number): Promise<OutboxEvent[]> => db.$queryRaw<OutboxEvent[]>`
       WITH mine AS (
         SELECT id FROM webhook_events
          WHERE dispatched_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
-         ORDER BY position LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+         ORDER BY claimed_until NULLS FIRST, position LIMIT ${limit} FOR UPDATE SKIP LOCKED)
       UPDATE webhook_events e SET claimed_until = now() + ${CLAIM}::interval FROM mine WHERE e.id = mine.id
       RETURNING e.id, e.tenant_id AS "tenantId", e.type, e.subject_id AS "subjectId", e.facts, e.created_at AS "createdAt"`,
 
@@ -87,8 +87,9 @@ export function createOutboxStore(db: PrismaClient) {
       return missed.length
     },
 
-    /** Events past this age, with their deliveries. */
-    purge: (days: number): Promise<number> => db.$executeRaw`
-      DELETE FROM webhook_events WHERE created_at < now() - ${days} * interval '1 day'`,
+    /** Some of the events past this age, with their deliveries; gives how many. */
+    purge: (days: number, limit: number): Promise<number> => db.$executeRaw`
+      DELETE FROM webhook_events WHERE id IN (
+        SELECT id FROM webhook_events WHERE created_at < now() - ${days} * interval '1 day' LIMIT ${limit})`,
   }
 }
