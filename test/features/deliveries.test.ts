@@ -295,20 +295,3 @@ test('a pass that failed is told with its code and the tenant’s own metadata',
   })
   await t.api('DELETE', `/v1/webhook-endpoints/${created.json().id}`)
 })
-
-test('events of more than 30 days ago are forgotten with their deliveries, younger ones are not', async () => {
-  const tenant = await tenantWithHost()
-  const receiver = await startReceiver()
-  await endpoint(receiver.url, tenant.headers)
-  await endGrant(tenant)
-  await tick()
-  await until(receiver.types).toHaveLength(1)
-  const ofHost = () => rows(t, 'SELECT type FROM webhook_events WHERE subject_id = $1', [tenant.hostId])
-  await rows(
-    t,
-    `UPDATE webhook_events SET created_at = now() - interval '31 days' WHERE subject_id = $1 AND type = 'host.connected'`,
-    [tenant.hostId],
-  )
-  await t.services.dispatch.purgeAcrossTenants(signal)
-  expect(await ofHost()).toEqual([{ type: 'host.reconnect_required' }])
-})

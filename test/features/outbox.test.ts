@@ -188,3 +188,15 @@ test('a Zoom app that Zoom takes again is resumed by any replica, also where the
   await expect.poll(() => renew().then(isPaused), { timeout: 15_000, interval: 1000 }).toBe(false)
   await other.app.close()
 })
+
+test('an event of more than 30 days ago is forgotten, a younger one is not', async () => {
+  const host = await newVaultHost(t)
+  await rejected(host)
+  await rows(
+    t,
+    `UPDATE webhook_events SET created_at = now() - interval '31 days' WHERE subject_id = $1 AND type = 'host.connected'`,
+    [host.hostId],
+  )
+  await t.services.dispatch.purgeAcrossTenants(new AbortController().signal)
+  expect(await typesOf(host.hostId)).toEqual(['host.reconnect_required'])
+})
