@@ -87,6 +87,9 @@ test('what a process had in hand when it died is done by another, once its claim
   const lost = proxy.lose({ statement: 'zoom_event_done', when: 'request' })
   expect((await zoomSends(replica, await removalOf(host))).statusCode).toBe(204)
   await lost
+  // it lives on here, and puts the event off for a minute: only then its claim is as a dead one's
+  const putOff = `SELECT FROM zoom_events WHERE processed_at IS NULL AND claimed_until > now() + interval '40 s'`
+  await expect.poll(() => rows(t, putOff)).toHaveLength(1)
   await settled()
   expect((await inbox()).at(-1)).toEqual({ outcome: null }) // still its own
   await rows(t, `UPDATE zoom_events SET claimed_until = now() - interval '1 ms' WHERE processed_at IS NULL`)
