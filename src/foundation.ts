@@ -17,6 +17,7 @@ import { createKeyStatus } from './secrets/key-status.ts'
 import { createKeyWatch } from './secrets/key-watch.ts'
 import { createInstallation } from './startup.ts'
 import { createZoomHttp } from './zoom/http.ts'
+import { createZoomMeetingOwner } from './zoom/meeting-owner.ts'
 import { createZoomMint } from './zoom/mint.ts'
 import { createZoomOAuth } from './zoom/oauth.ts'
 import { createZoomUsers } from './zoom/users.ts'
@@ -37,6 +38,7 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
   return {
     oauth: createZoomOAuth({ http: tokenEndpoint }),
     users: createZoomUsers({ http: api }),
+    zoomMeetingOwner: createZoomMeetingOwner({ http: api }),
     zoomMint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
     closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close()]),
   }

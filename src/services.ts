@@ -13,10 +13,6 @@ import { createHostStore } from './features/hosts/store.ts'
 import { createMeetingEventStore } from './features/meetings/event-store.ts'
 import { createMeetingService } from './features/meetings/service.ts'
 import { createMeetingStore } from './features/meetings/store.ts'
-import { createLedger } from './features/mints/ledger.ts'
-import { createLedgerStore } from './features/mints/ledger-store.ts'
-import { createMintService } from './features/mints/service.ts'
-import { createMintStore } from './features/mints/store.ts'
 import { createDeliveryService } from './features/notifications/deliveries.ts'
 import { createDeliveryStore } from './features/notifications/delivery-store.ts'
 import { createDispatch } from './features/notifications/dispatch.ts'
@@ -36,11 +32,10 @@ import { createTenantService, DEFAULT_TENANT_ID } from './features/tenants/servi
 import { createTenantStore } from './features/tenants/store.ts'
 import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
 import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
-import { createLendingService } from './features/tokens/lending.ts'
-import { createTokenService } from './features/tokens/service.ts'
 import { createInboxStore } from './features/zoom-events/inbox-store.ts'
 import { createZoomEventService, type ZoomEventDeps } from './features/zoom-events/service.ts'
 import { createFoundation } from './foundation.ts'
+import { createMintServices } from './mint-services.ts'
 import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
 import { createWebhookSender } from './receivers/sender.ts'
@@ -228,7 +223,7 @@ function createNotificationServices(
 
 /** Everything the routes, jobs and commands call. */
 export function createServices(app: FastifyInstance, { metrics, dispatcher, now }: ServiceOptions) {
-  const { config, prisma, sql, log } = app
+  const { config, prisma, sql } = app
   const foundation = createFoundation(app, {
     metrics,
     dispatcher,
@@ -254,19 +249,6 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     publicBaseUrl: config.PUBLIC_BASE_URL,
     now,
   })
-  const { countMint, countUnsigned } = metrics
-  const ledger = createLedger({ store: createLedgerStore(sql), log, countMint, countUnsigned })
-  const { lend } = foundation.lender
-  const tokens = createTokenService({
-    vault,
-    lend,
-    mintAtZoom: foundation.zoomMint.mint,
-    settle: ledger.settle,
-    zoomTimeoutMs: config.ZOOM_TIMEOUT_MS,
-  })
-  const { openLent, settle } = ledger
-  const lending = createLendingService({ lend, openLent, settle })
-  const mints = createMintService({ store: createMintStore(prisma), cursors })
   const connect = createConnectServices(app, foundation, operator)
   return {
     ...foundation,
@@ -289,10 +271,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     }),
     meetings,
     passes,
-    ledger,
-    tokens,
-    lending,
-    mints,
+    ...createMintServices(app, foundation, metrics),
     idempotencyKeys: createIdempotencyStore(prisma),
   }
 }

@@ -57,6 +57,18 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     labelNames: ['event', 'outcome'] as const,
     registers,
   })
+  const lookups = new Counter({
+    name: 'latchkey_meeting_lookups_total',
+    help: 'Searches for the host of an unmapped meeting by outcome: found, looked_up, lookup_incomplete, quota, mapping_deleted.',
+    labelNames: ['outcome'] as const,
+    registers,
+  })
+  const questions = new Counter({
+    name: 'latchkey_meeting_lookup_questions_total',
+    help: 'Questions to Zoom whether a meeting is a host’s, by answer: yes, no, no_scope, unknown.',
+    labelNames: ['answer'] as const,
+    registers,
+  })
   return {
     registry,
     grants: createGrantMetrics(registry),
@@ -66,6 +78,8 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     },
     countDelivery: (outcome: 'delivered' | 'retried' | 'failed'): void => deliveries.inc({ outcome }),
     countZoomEvent: (event: string, outcome: string): void => zoomEvents.inc({ event, outcome }),
+    countLookup: (outcome: string): void => lookups.inc({ outcome }),
+    countLookupQuestion: (answer: string): void => questions.inc({ answer }),
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
   }
 }

@@ -58,6 +58,16 @@ export function isMissingScope(reply: ZoomReply): boolean {
   return code === 4711 || /does not contain scope/i.test(message) || (code === 4700 && /\bscopes?\b/i.test(message))
 }
 
+/**
+ * Whether Zoom has said that this user does not see the meeting: which code it has for "someone else's" is not documented. A 401 is none
+ * (124 may be that too, or an access token that ended early): it is about the token, and who is only asked whether a meeting is theirs
+ * is no cause to spend a refresh token.
+ */
+export function isRefusalOfMeeting(reply: ZoomReply): boolean {
+  const { code } = refusalOf(reply)
+  return isRefusal(reply) && code !== undefined && code !== 124 && reply.status !== 401 && reply.status !== 429
+}
+
 /** Our error for an answer that carried no token. Status and code go to the ledger, the text stays behind. */
 export function mintFault(reply: ZoomReply, { kind }: { kind: TokenKind }): AppError {
   const { status } = reply

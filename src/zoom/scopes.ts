@@ -44,6 +44,14 @@ const OPTIONAL: Record<DegradedPart, Requirement> = {
   settings: { scope: 'user:read:settings', alternatives: ['user:read:settings:admin', 'user:read', 'user:read:admin'] },
 }
 
+/** Any of them lets Zoom be asked whose a meeting is. */
+export const MEETING_SCOPES = [
+  'meeting:read:meeting',
+  'meeting:read:meeting:admin',
+  'meeting:read',
+  'meeting:read:admin',
+]
+
 /** The scope to ask for, to mint a token of this kind. */
 export function requiredScope(kind: TokenKind): string {
   return REQUIRED[kind].scope

@@ -37,11 +37,11 @@ const MARK = statement(
 )
 
 /** A version 7 UUID, so that lists stay newest first: how many tenants link a host is known here alone. */
-const NEW_ID = `encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
+export const NEW_ID = `encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
   substring(int8send((EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid`
 
 /** A link counts that was made under the grant's present consent: another tenant learns nothing of a user who has left it. */
-const IS_OF_CONSENT = (link: string) =>
+export const IS_OF_CONSENT = (link: string) =>
   `EXISTS (SELECT FROM grant_tokens k WHERE k.grant_id = ${link}.grant_id AND k.consent_epoch <= ${link}.consent_epoch)`
 
 /** The tenants that know the host by a grant of this app or, for an app of whole accounts, the host's account. */

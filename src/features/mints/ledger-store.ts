@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
-import { COLUMNS, OPEN_LENT, OPEN_PLAIN, OPEN_STATEMENTS } from './open-statements.ts'
+import { COLUMNS, OPEN_LENT, OPEN_PLAIN, OPEN_STATEMENTS, TARGET_NOW } from './open-statements.ts'
 
 /** A host or organization as a mint needs it. */
 export interface Source {
@@ -30,6 +30,8 @@ export interface OpenedRow {
   /** Hosts to act on behalf of, in order; null where one is not connected. Absent unless the pass names some. */
   candidates: (Source | null)[] | null
 }
+
+type TargetRow = Pick<OpenedRow, 'isMapped' | 'host' | 'organization'>
 
 /** The host that a backend asked an access token of. */
 export interface LentRow {
@@ -142,6 +144,11 @@ export function createLedgerStore(sql: Sql) {
       const parameters = [tenantId, kind, webhookId, secretId, mintId, requestId, meetingId]
       const [row] = await sql.rows<OpenedRow>(OPEN_PLAIN, parameters)
       return row ?? null
+    },
+    /** Whom the map says now: nothing is opened. */
+    async targetNow(tenantId: string, meetingId: string, kind: string): Promise<TargetRow> {
+      const [row] = await sql.rows<TargetRow>(TARGET_NOW, [tenantId, meetingId, kind])
+      return row as TargetRow
     },
     /** Null where the tenant has no such host. */
     async openLent(tenantId: string, hostId: string, mintId: string, requestId: string): Promise<LentRow | null> {

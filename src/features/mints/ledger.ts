@@ -90,6 +90,8 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
       const mintId = uuidv7()
       return opened(await store.openPlain({ ...request, mintId }), mintId, request.kind, false)
     },
+    /** Who opens a meeting's door as the map says now, for a mint that is open already. @throws store_unavailable */
+    targetNow: (tenantId: string, kind: PassKind, meetingId: string) => store.targetNow(tenantId, meetingId, kind),
     /** A backend's own call. Null where the tenant has no such host: nothing was opened. @throws store_unavailable */
     async openLent(tenantId: string, hostId: string, requestId: string) {
       const mintId = uuidv7()

@@ -120,6 +120,14 @@ export const OPEN_PLAIN = statement(
      FROM t`,
 )
 
+/** Who can open the door now, for a mint that is open already. $1 tenant, $2 meeting, $3 kind */
+export const TARGET_NOW = statement(
+  'mint_target_now',
+  `WITH p AS (SELECT $1::uuid AS tenant_id, $2::text AS meeting_id, NULL::text AS external_user_id),
+   ${targetOf('$3::text')}
+   SELECT is_mapped AS "isMapped", host, organization FROM t`,
+)
+
 /** The same for a backend's own call, which has neither pass nor meeting. $1 tenant, $2 host, $3 mint, $4 request */
 export const OPEN_LENT = statement(
   'mint_open_lent',

@@ -4,6 +4,7 @@ import { withDeadline } from '../../lib/deadline.ts'
 import { createLru } from '../../lib/lru.ts'
 import { createSemaphore, type Semaphore } from '../../lib/semaphore.ts'
 import type { PassKind, TokenKind } from '../../zoom/scopes.ts'
+import { createMissResolver, isMiss, type MissDeps } from './miss.ts'
 import { type Lend, type OpenedToken, sourcesOf, type TokenSource } from './source.ts'
 
 /** An authentic request with its ledger row open, and what its URL said. */
@@ -34,7 +35,7 @@ export interface Settlement {
   hostId: string | null
 }
 
-export interface TokenDeps {
+export interface TokenDeps extends MissDeps {
   vault: Pick<GrantVault, 'withAccessToken'>
   mintAtZoom: (request: {
     kind: TokenKind
@@ -44,7 +45,6 @@ export interface TokenDeps {
   }) => Promise<string>
   lend: Lend
   settle: (kind: PassKind, settlement: Settlement) => void
-  zoomTimeoutMs: number
 }
 
 export type TokenService = ReturnType<typeof createTokenService>
@@ -86,7 +86,9 @@ function checkPass({ opened, claimedMeetingId }: TokenRequest): void {
 }
 
 /** Answers a pass's URL with a token minted that instant; never cached, never shared. */
-export function createTokenService({ vault, lend, mintAtZoom, settle, zoomTimeoutMs }: TokenDeps) {
+export function createTokenService(deps: TokenDeps) {
+  const { vault, lend, mintAtZoom, settle, zoomTimeoutMs } = deps
+  const resolveMiss = createMissResolver(deps)
   const all = createSemaphore(CALLS_IN_ALL, QUEUED_CALLS)
   const perGrant = createLru<string, Semaphore>(10_000)
   const callsOf = (grantId: string): Semaphore => {
@@ -139,11 +141,17 @@ export function createTokenService({ vault, lend, mintAtZoom, settle, zoomTimeou
     async mint(request: TokenRequest): Promise<string> {
       const { opened, elapsedMs, remainingMs } = request
       const unsigned = opened.isUnsigned ? UNSIGNED : null
-      const base = { id: opened.mintId, zoomStatus: null, zoomCode: null, hostId: null }
+      const base = { id: opened.mintId, zoomStatus: null, zoomCode: null, hostId: null as string | null }
+      const resolveAndMint = async () => {
+        if (!isMiss(opened)) return await mintFromFirst(request)
+        const resolved = await resolveMiss(opened, remainingMs)
+        base.hostId = resolved.host?.id ?? null // the row was opened without: a refusal of Zoom's is this host's
+        return await mintFromFirst({ ...request, opened: resolved })
+      }
       try {
         checkPass(request)
         // a token that comes later than the bot waits was not handed out, whatever Zoom thinks
-        const { token, hostId } = await withDeadline(mintFromFirst(request), remainingMs(), tooLate)
+        const { token, hostId } = await withDeadline(resolveAndMint(), remainingMs(), tooLate)
         settle(opened.kind, { ...base, outcome: 'minted', reason: unsigned, hostId, durationMs: elapsedMs() })
         return token
       } catch (error) {

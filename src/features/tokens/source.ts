@@ -64,10 +64,10 @@ function obfSources(candidates: (TokenSource | null)[], turn: number): TokenSour
  * Who may mint this token, best first (contract §5). The meeting's host for join and ZAK; for OBF the pass's users, else the
  * host; an organization for join alone, where the host is not connected or must reconnect, never where it is blocked. The access
  * token of a pass is its host's own.
- * @throws meeting_not_mapped, host_not_connected, reconnect_required, host_blocked
+ * @throws host_not_connected, reconnect_required, host_blocked
  */
 export function sourcesOf(opened: OpenedToken): { source: TokenSource; isHost: boolean }[] {
-  const { kind, host, organization, candidates, isMapped, turn, meetingId } = opened
+  const { kind, host, organization, candidates, turn } = opened
   if (kind === 'obf' && candidates) return obfSources(candidates, turn).map((source) => ({ source, isHost: true }))
   const standIn = kind === 'join' && isConnected(organization) && host?.status !== 'blocked' ? organization : null
   const sources = [
@@ -75,7 +75,5 @@ export function sourcesOf(opened: OpenedToken): { source: TokenSource; isHost: b
     ...(standIn ? [{ source: standIn, isHost: false }] : []),
   ]
   if (sources.length > 0) return sources
-  if (!isMapped && kind !== 'access')
-    throw new AppError('meeting_not_mapped', `No connected host is known for meeting ${meetingId}.`)
   throw refusalOf(host ?? (kind === 'join' ? organization : null))
 }

@@ -1,0 +1,96 @@
+import { type Sql, statement } from '../../lib/sql.ts'
+import { DECIDE, isGoneSince } from './conflict-rule.ts'
+import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
+
+/** A connected host who may be asked whether a meeting is theirs. */
+export interface Candidate {
+  grantId: string
+  zoomUserId: string
+  /** A pass for this meeting acts on their behalf. */
+  isNamed: boolean
+  gen: string
+  accessLifeSeconds: number | null
+}
+
+export interface Asking {
+  /** By the database's clock, before anybody is asked. */
+  at: Date
+  /** The tenant itself has taken the mapping away: nobody is asked then. */
+  isDeleted: boolean
+  candidates: Candidate[]
+}
+
+const NAMED_MAX = 5
+const RECENT_MAX = 5
+// how far back activity is looked for: by ids, which an index holds in order of time, so the size of a tenant costs nothing
+const RECENT_MINTS = 200
+const RECENT_HOSTS = 20
+
+/**
+ * Whom to ask, the likeliest first: users that living passes for the meeting name, then hosts of the tenant's last mints, then
+ * hosts that were connected last; a grant once. Blocked ones, ones that must reconnect and ones whose consent lacks every scope for it are
+ * left out: Zoom's answer is known. $1 tenant, $2 meeting, $3 scopes
+ */
+const ASKING = statement(
+  'meeting_lookup_candidates',
+  `WITH named AS (
+     SELECT o.external_user_id, max(p.id::text) AS rank
+       FROM passes p CROSS JOIN LATERAL unnest(p.on_behalf_of) AS o (external_user_id)
+      WHERE p.tenant_id = $1 AND p.meeting_id = $2 AND p.revoked_at IS NULL AND p.expires_at > now()
+      GROUP BY 1 ORDER BY rank DESC LIMIT ${NAMED_MAX}),
+   active AS (
+     SELECT host_id, max(id::text) AS rank
+       FROM (SELECT id, host_id FROM mints WHERE tenant_id = $1 ORDER BY id DESC LIMIT ${RECENT_MINTS}) m
+      WHERE host_id IS NOT NULL GROUP BY 1),
+   newest AS (SELECT id AS host_id, id::text AS rank FROM hosts WHERE tenant_id = $1 ORDER BY id DESC LIMIT ${RECENT_HOSTS}),
+   likely AS (
+     SELECT h.id AS host_id, 0 AS class, n.rank
+       FROM named n JOIN hosts h ON h.tenant_id = $1 AND h.external_user_id = n.external_user_id
+     UNION ALL SELECT host_id, 1, rank FROM active
+     UNION ALL SELECT host_id, 2, rank FROM newest),
+   best AS (SELECT DISTINCT ON (host_id) * FROM likely ORDER BY host_id, class, rank DESC),
+   able AS (
+     SELECT b.class, row_number() OVER (PARTITION BY b.class = 0 ORDER BY b.class, b.rank DESC) AS place,
+            s.grant_id, s.zoom_user_id, s.gen, s.access_expires_at
+       FROM best b JOIN host_states s ON s.tenant_id = $1 AND s.id = b.host_id
+      WHERE s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[]))
+   SELECT now() AS at,
+          EXISTS (SELECT FROM meeting_deletions d WHERE d.tenant_id = $1 AND d.meeting_id = $2) AS "isDeleted",
+          COALESCE((
+            SELECT json_agg(json_build_object(
+                     'grantId', grant_id, 'zoomUserId', zoom_user_id, 'isNamed', class = 0, 'gen', gen::text,
+                     'accessLifeSeconds', EXTRACT(EPOCH FROM access_expires_at - clock_timestamp())::float8) ORDER BY class, place)
+              FROM able WHERE class = 0 OR place <= ${RECENT_MAX}), '[]') AS candidates`,
+)
+
+/** In every tenant that links the grant, as an event would be. $1 grant, $2 meeting, $3 when it was asked */
+const FOUND = statement(
+  'meeting_lookup_found',
+  `INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
+   SELECT ${NEW_ID}, h.tenant_id, $2, h.external_user_id, 'lookup', $3
+     FROM hosts h
+    WHERE h.grant_id = $1 AND ${IS_OF_CONSENT('h')}
+      AND NOT ${isGoneSince({
+        tenantId: 'h.tenant_id',
+        meetingId: '$2',
+        externalUserId: 'h.external_user_id',
+        observedAt: '$3::timestamptz',
+      })}
+    ORDER BY h.tenant_id
+   ${DECIDE}`,
+)
+
+export type LookupStore = ReturnType<typeof createLookupStore>
+
+/** Reads whom to ask about a meeting, and writes what Zoom answered. Every function throws store_unavailable. */
+export function createLookupStore(sql: Sql) {
+  return {
+    async asking(tenantId: string, meetingId: string, scopes: string[]): Promise<Asking> {
+      const [row] = await sql.rows<Asking>(ASKING, [tenantId, meetingId, scopes])
+      return row as Asking
+    },
+    async found(grantId: string, meetingId: string, at: Date): Promise<void> {
+      await sql.rows(FOUND, [grantId, meetingId, at])
+    },
+  }
+}
