@@ -14,9 +14,9 @@ describe('Zoom’s events map a meeting', () => {
   test('an instant one that has started, for a bot seconds later', async () => {
     const host = await newVaultHost(t)
     const instant = newNumber()
-    t.zoom.addMeeting({ id: instant, host: host.email, type: 1 })
     const pass = await t.createPass({ meeting: instant })
     expect(told(await t.bot(pass.join_token_url))).toEqual([404, 'meeting_not_mapped'])
+    t.zoom.addMeeting({ id: instant, host: host.email, type: 1 })
     const { id, account_id: account } = t.zoom.addUser({ email: host.email })
     const started = meetingEvent('meeting.started', account, { id: instant, host_id: id, topic: 'Now' })
     expect((await zoomSends(t, started)).statusCode).toBe(204)

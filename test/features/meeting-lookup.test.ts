@@ -69,6 +69,18 @@ describe('the first bot for a meeting that nobody has mapped', () => {
     expect(await mapping(host.meeting, other.headers)).toMatchObject({ source: 'lookup', external_user_id: 'theirs' })
   })
 
+  test('is not mapped again in a tenant that took the mapping away, which answers others as before', async () => {
+    const host = await newHost()
+    const other = await newTenant(t)
+    const { id } = await t.connectHost('theirs', host.email, other.headers)
+    await t.connectHost(host.name, host.email, tenant.headers)
+    const url = `/v1/meetings/${host.meeting}`
+    await t.api('PUT', url, { headers: other.headers, body: { host_id: id } })
+    await t.api('DELETE', url, { headers: other.headers })
+    expect(told(await t.bot((await passFor(host.meeting)).join_token_url))).toEqual([200])
+    expect((await t.api('GET', url, { headers: other.headers })).statusCode).toBe(404)
+  })
+
   test('of a personal meeting room is answered too', async () => {
     const host = await newHost()
     const { pmi } = t.zoom.addUser({ email: host.email })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenantWithKey, outcomeOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
 
@@ -136,6 +136,54 @@ describe('a batch', () => {
     expect([taken.json().data.length, states]).toEqual([1000, new Set(['stored'])])
     expect(outcomeOf(await call('POST', '/v1/meetings/batch', { meetings: rows }))).toEqual([400, 'invalid_request'])
     expect((await call('POST', '/v1/meetings/batch', { meetings: [] })).json()).toEqual({ data: [] })
+  })
+
+  test('is stored by one statement, whole or not at all', async () => {
+    const { id, call } = await newTenant()
+    const meetings = Array.from({ length: 1000 }, (_, index) => ({
+      meeting_id: String(400_000_000 + index),
+      external_user_id: 'alice',
+    }))
+    const statements = vi.spyOn(t.app.pools.main, 'query')
+    expect((await call('POST', '/v1/meetings/batch', { meetings })).statusCode).toBe(200)
+    const texts = statements.mock.calls.map(([given]: unknown[]) => (given as { text?: string }).text ?? String(given))
+    statements.mockRestore()
+    expect(texts.filter((text) => /\bmeetings\b/.test(text))).toHaveLength(1)
+    const written = 'SELECT count(*)::int AS rows, count(DISTINCT xmin::text)::int AS writes FROM meetings WHERE tenant_id = $1'
+    expect((await t.app.pools.main.query(written, [id])).rows).toEqual([{ rows: 1000, writes: 1 }])
+  })
+
+  test('names a row with two targets, one with an unknown organization and one with a padded number, and stores the rest', async () => {
+    const { host, organization, call } = await newTenant()
+    const meetings = [
+      { meeting_id: '100000001', host_id: host.id, external_user_id: 'alice' },
+      { meeting_id: '100000002', organization_id: crypto.randomUUID() },
+      { meeting_id: ' 100000003', host_id: host.id },
+      { meeting_id: '100000004', organization_id: organization.id },
+    ]
+    const answer = await call('POST', '/v1/meetings/batch', { meetings })
+    expect(answer.json().data.map(({ code }: { code?: string }) => code)).toEqual([
+      'invalid_request',
+      'not_found',
+      'invalid_request',
+      undefined,
+    ])
+  })
+
+  test('may be 256 KiB long, which a thousand rows of some length are not, and not one byte more', async () => {
+    const { call } = await newTenant()
+    const row = (index: number) => ({ meeting_id: String(500_000_000 + index), external_user_id: 'u'.repeat(190) })
+    const meetings = Array.from({ length: 1000 }, (_, index) => row(index))
+    expect((await call('POST', '/v1/meetings/batch', { meetings })).statusCode).toBe(200)
+    const empty = JSON.stringify({ meetings: [{ meeting_id: '', external_user_id: 'alice' }] }).length
+    const ofBytes = (bytes: number) => ({
+      meetings: [{ meeting_id: ' '.repeat(bytes - empty), external_user_id: 'alice' }],
+    })
+    expect(outcomeOf(await call('POST', '/v1/meetings/batch', ofBytes(256 * 1024)))).toEqual([400, 'invalid_request'])
+    expect(outcomeOf(await call('POST', '/v1/meetings/batch', ofBytes(256 * 1024 + 1)))).toEqual([
+      413,
+      'payload_too_large',
+    ])
   })
 
   test('of the wrong shape is refused as a whole', async () => {

@@ -1,5 +1,5 @@
 import { type Sql, statement } from '../../lib/sql.ts'
-import { DECIDE, isGoneSince } from './conflict-rule.ts'
+import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
 
 /** A connected host who may be asked whether a meeting is theirs. */
@@ -15,6 +15,8 @@ export interface Candidate {
 export interface Asking {
   /** By the database's clock, before anybody is asked. */
   at: Date
+  /** Since the mint was opened, by an event, the tenant or another search, of another replica too. */
+  isMapped: boolean
   /** The tenant itself has taken the mapping away: nobody is asked then. */
   isDeleted: boolean
   candidates: Candidate[]
@@ -25,6 +27,8 @@ const RECENT_MAX = 5
 // how far back activity is looked for: by ids, which an index holds in order of time, so the size of a tenant costs nothing
 const RECENT_MINTS = 200
 const RECENT_HOSTS = 20
+
+const ever = { meetingId: '$2', observedAt: "'-infinity'" }
 
 /**
  * Whom to ask, the likeliest first: users that living passes for the meeting name, then hosts of the tenant's last mints, then
@@ -41,7 +45,7 @@ const ASKING = statement(
    active AS (
      SELECT host_id, max(id::text) AS rank
        FROM (SELECT id, host_id FROM mints WHERE tenant_id = $1 ORDER BY id DESC LIMIT ${RECENT_MINTS}) m
-      WHERE host_id IS NOT NULL GROUP BY 1),
+      WHERE host_id IS NOT NULL GROUP BY 1 ORDER BY rank DESC LIMIT ${RECENT_HOSTS}),
    newest AS (SELECT id AS host_id, id::text AS rank FROM hosts WHERE tenant_id = $1 ORDER BY id DESC LIMIT ${RECENT_HOSTS}),
    likely AS (
      SELECT h.id AS host_id, 0 AS class, n.rank
@@ -54,8 +58,8 @@ const ASKING = statement(
             s.grant_id, s.zoom_user_id, s.gen, s.access_expires_at
        FROM best b JOIN host_states s ON s.tenant_id = $1 AND s.id = b.host_id
       WHERE s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[]))
-   SELECT now() AS at,
-          EXISTS (SELECT FROM meeting_deletions d WHERE d.tenant_id = $1 AND d.meeting_id = $2) AS "isDeleted",
+   SELECT now() AS at, EXISTS (SELECT FROM meetings m WHERE m.tenant_id = $1 AND m.meeting_id = $2) AS "isMapped",
+          ${isDeletedSince({ ...ever, tenantId: '$1' })} AS "isDeleted",
           COALESCE((
             SELECT json_agg(json_build_object(
                      'grantId', grant_id, 'zoomUserId', zoom_user_id, 'isNamed', class = 0, 'gen', gen::text,
@@ -63,7 +67,7 @@ const ASKING = statement(
               FROM able WHERE class = 0 OR place <= ${RECENT_MAX}), '[]') AS candidates`,
 )
 
-/** In every tenant that links the grant, as an event would be. $1 grant, $2 meeting, $3 when it was asked */
+/** In every tenant that links the grant, as an event would be, but for those who took it away. $1 grant, $2 meeting, $3 when it was asked */
 const FOUND = statement(
   'meeting_lookup_found',
   `INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
@@ -76,6 +80,7 @@ const FOUND = statement(
         externalUserId: 'h.external_user_id',
         observedAt: '$3::timestamptz',
       })}
+      AND NOT ${isDeletedSince({ ...ever, tenantId: 'h.tenant_id' })}
     ORDER BY h.tenant_id
    ${DECIDE}`,
 )

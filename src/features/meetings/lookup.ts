@@ -84,7 +84,8 @@ export function createMeetingLookup(deps: LookupDeps) {
 
   /** Those whom a pass names have half of the time to themselves. */
   async function search(tenantId: string, meetingId: string, deadline: Deadline): Promise<LookupOutcome> {
-    const { at, isDeleted, candidates } = await store.asking(tenantId, meetingId, MEETING_SCOPES)
+    const { at, isMapped, isDeleted, candidates } = await store.asking(tenantId, meetingId, MEETING_SCOPES)
+    if (isMapped) return 'found'
     if (isDeleted) return 'mapping_deleted'
     const rounds = [candidates.filter(({ isNamed }) => isNamed), candidates.filter(({ isNamed }) => !isNamed)]
     const waiting = rounds.filter(({ length }) => length > 0)
