@@ -149,7 +149,8 @@ describe('a batch', () => {
     const texts = statements.mock.calls.map(([given]: unknown[]) => (given as { text?: string }).text ?? String(given))
     statements.mockRestore()
     expect(texts.filter((text) => /\bmeetings\b/.test(text))).toHaveLength(1)
-    const written = 'SELECT count(*)::int AS rows, count(DISTINCT xmin::text)::int AS writes FROM meetings WHERE tenant_id = $1'
+    const written =
+      'SELECT count(*)::int AS rows, count(DISTINCT xmin::text)::int AS writes FROM meetings WHERE tenant_id = $1'
     expect((await t.app.pools.main.query(written, [id])).rows).toEqual([{ rows: 1000, writes: 1 }])
   })
 

@@ -58,6 +58,7 @@ export function createMeetingLookup(deps: LookupDeps) {
     const leftMs = () => Math.max(1, Math.min(zoomTimeoutMs, endMs - monotonicNow()))
     const call = (accessToken: string) =>
       calls.run(async () => {
+        if (monotonicNow() >= endMs) throw tooLate
         if (!quota.take(tenantId)) throw outOfQuota
         const answer = await askZoom(meetingId, candidate, accessToken, leftMs())
         countQuestion(answer)

@@ -10,7 +10,8 @@ test('no window of the length holds more than the quota, wherever it begins', ()
     if (quota.take('a')) takenAt.push(nowMs)
     expect(isLeft).toBe(takenAt.at(-1) === nowMs)
   }
-  for (const start of takenAt) expect(takenAt.filter((at) => at >= start && at < start + 1000).length).toBeLessThanOrEqual(3)
+  for (const start of takenAt)
+    expect(takenAt.filter((at) => at >= start && at < start + 1000).length).toBeLessThanOrEqual(3)
   expect(takenAt.length).toBeGreaterThanOrEqual(27)
 })
 
