@@ -6,6 +6,7 @@ import type { Dispatcher } from 'undici'
 import { config, parseConfig } from './config.ts'
 import { connectPageRoutes } from './features/connect/page-routes.ts'
 import { connectSessionRoutes } from './features/connect/routes.ts'
+import { explainRoutes } from './features/explain/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
 import { importRoutes } from './features/hosts/import-routes.ts'
 import { releaseRoutes } from './features/hosts/release-routes.ts'
@@ -102,6 +103,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(meetingRoutes, services)
       await scope.register(passRoutes, services)
       await scope.register(mintRoutes, services)
+      await scope.register(explainRoutes, services)
       await scope.register(lendingRoutes, services)
       await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'tenant' })
       await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'tenant' })

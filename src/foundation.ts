@@ -20,6 +20,7 @@ import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMeetingOwner } from './zoom/meeting-owner.ts'
 import { createZoomMint } from './zoom/mint.ts'
 import { createZoomOAuth } from './zoom/oauth.ts'
+import { createZoomSettings } from './zoom/settings.ts'
 import { createZoomUsers } from './zoom/users.ts'
 
 export interface FoundationOptions {
@@ -38,6 +39,7 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
   return {
     oauth: createZoomOAuth({ http: tokenEndpoint }),
     users: createZoomUsers({ http: api }),
+    zoomSettings: createZoomSettings({ http: api }),
     zoomMeetingOwner: createZoomMeetingOwner({ http: api }),
     zoomMint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
     closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close()]),

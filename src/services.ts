@@ -4,6 +4,7 @@ import { createCompletion } from './features/connect/completion.ts'
 import { createConnectFlowService } from './features/connect/flow-service.ts'
 import { createConnectSessionService } from './features/connect/service.ts'
 import { createConnectStore } from './features/connect/store.ts'
+import { createExplain } from './features/explain/compose.ts'
 import { createImportEnd, createImportLink } from './features/hosts/import-link.ts'
 import { createImportService } from './features/hosts/import-service.ts'
 import { createImportStore } from './features/hosts/import-store.ts'
@@ -250,6 +251,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     now,
   })
   const connect = createConnectServices(app, foundation, operator)
+  const minting = createMintServices(app, foundation, metrics)
   return {
     ...foundation,
     ...operator,
@@ -271,7 +273,8 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     }),
     meetings,
     passes,
-    ...createMintServices(app, foundation, metrics),
+    ...minting,
+    explain: createExplain({ ...foundation, ...operator, ...minting, passes, meetings, now }),
     idempotencyKeys: createIdempotencyStore(prisma),
   }
 }

@@ -6,6 +6,7 @@ import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
 import { type EraseOptions, erase } from './erase.ts'
+import { type ExplainOptions, explain } from './explain.ts'
 import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
 import { type ImportOptions, importFile } from './import.ts'
 import { SOURCE_HELP, SOURCES, type Source } from './import-sources.ts'
@@ -67,6 +68,15 @@ program
   .action((source: Source, file: string, options: ImportOptions) =>
     judge((env) => runImport(env, source, file, options)),
   )
+program
+  .command('explain')
+  .description(
+    'say why a bot did not skip the waiting room: what is known of its pass or meeting, the likeliest cause first',
+  )
+  .argument('<pass-id|meeting>', 'the id of a pass, or a meeting as people paste it: its number or a join link')
+  .option('--tenant <id|slug>', 'whose it is; without it: default')
+  .option('--json', 'for programs')
+  .action((reference: string, options: ExplainOptions) => run((env) => explain(env, reference, options, say)))
 const grants = program.command('grants').description('look after the grants of Zoom users')
 grants
   .command('doctor')

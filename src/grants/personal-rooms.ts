@@ -27,11 +27,27 @@ const BY_LINK = statement(
     ORDER BY status = 'connected' DESC, id DESC LIMIT 10`,
 )
 
+/** Whose personal room a number is, of the tenant's users whose consent was given through it. */
+const BY_NUMBER = statement(
+  'grant_personal_room_owner',
+  `SELECT h.external_user_id AS "externalUserId"
+     FROM hosts h
+     JOIN grants g ON g.id = h.grant_id
+     JOIN grant_tokens t ON t.grant_id = g.id
+    WHERE h.tenant_id = $1 AND h.consent_epoch >= t.consent_epoch AND g.pmi = $2
+    ORDER BY t.status = 'connected' DESC, h.id DESC LIMIT 1`,
+)
+
 /** Where personal links lead, as far as connected users tell. */
 export function createPersonalRooms(sql: Sql) {
   return {
     /** The likeliest first; more than one where the name is two users'. @throws store_unavailable */
     byLink: (tenantId: string, { host, name }: PersonalLink): Promise<PersonalRoom[]> =>
       sql.rows<PersonalRoom>(BY_LINK, [tenantId, host, name]),
+    /** The external user id of its owner. @throws store_unavailable */
+    async ownerOf(tenantId: string, meetingId: string): Promise<string | null> {
+      const [row] = await sql.rows<{ externalUserId: string }>(BY_NUMBER, [tenantId, meetingId])
+      return row?.externalUserId ?? null
+    },
   }
 }
