@@ -9,7 +9,7 @@ export interface ExplainOptions {
 type Explained = ReturnType<typeof explanationOf>
 
 const LABEL_WIDTH = 14
-const CODE_WIDTH = 26
+const KIND_WIDTH = 6
 
 /**
  * Says why a bot did not skip the waiting room, of a pass or of a meeting as somebody pasted it.
@@ -85,11 +85,14 @@ function grantLine(grant: NonNullable<Explained['organization']>): string {
   return `${grant.status}${reason}${missing}`
 }
 
-const hostLines = ({ host, organization }: Explained): string[] => [
-  host ? `${nameOf(host.external_user_id)}  ${host.id}  ${grantLine(host)}` : 'nobody connected',
-  ...(host ? [`scopes: ${host.scopes.join(', ') || 'none'}`] : []),
-  ...(organization ? [`organization ${organization.id}  ${grantLine(organization)}`] : []),
-]
+function hostLines({ host, mapping, organization }: Explained): string[] {
+  const nobody = mapping?.external_user_id ? 'not connected' : 'none known'
+  return [
+    host ? `${nameOf(host.external_user_id)}  ${host.id}  ${grantLine(host)}` : nobody,
+    ...(host ? [`scopes: ${host.scopes.join(', ') || 'none'}`] : []),
+    ...(organization ? [`organization ${organization.id}  ${grantLine(organization)}`] : []),
+  ]
+}
 
 function settingsLine(settings: Explained['settings']): string {
   if (settings.reason !== null) return `unknown: ${settings.reason.replaceAll('_', ' ')}`
@@ -97,16 +100,19 @@ function settingsLine(settings: Explained['settings']): string {
   return `local recording ${word(settings.local_recording)}, waiting room ${word(settings.waiting_room)}, join before host ${word(settings.join_before_host)}`
 }
 
-const mintLines = (mints: Explained['mints']): string[] =>
-  mints.length === 0
-    ? ['none']
-    : mints.map(({ created_at, kind, outcome, reason, zoom_status, zoom_code, request_id }) => {
-        const zoom = [zoom_status, zoom_code].filter((part) => part !== null).join('/')
-        const told = [outcome, ...(reason === null ? [] : [reason]), ...(zoom === '' ? [] : [`Zoom ${zoom}`])].join(
-          ', ',
-        )
-        return `${created_at}  ${kind.padEnd(6)}  ${told.padEnd(CODE_WIDTH)}  request ${request_id}`
-      })
+function outcomeOf({ outcome, reason, zoom_status, zoom_code }: Explained['mints'][number]): string {
+  const zoom = [zoom_status, zoom_code].filter((part) => part !== null).join('/')
+  return [outcome, ...(reason === null ? [] : [reason]), ...(zoom === '' ? [] : [`Zoom ${zoom}`])].join(', ')
+}
+
+function mintLines(mints: Explained['mints']): string[] {
+  if (mints.length === 0) return ['none']
+  const width = Math.max(...mints.map((mint) => outcomeOf(mint).length))
+  return mints.map((mint) => {
+    const { created_at, kind, request_id } = mint
+    return `${created_at}  ${kind.padEnd(KIND_WIDTH)}  ${outcomeOf(mint).padEnd(width)}  request ${request_id}`
+  })
+}
 
 const causeLines = ({ cause, likelihood, why, next_step }: Explained['causes'][number]): string[] => [
   `  ${cause}${likelihood === 'possible' ? '' : ` (${likelihood})`}`,

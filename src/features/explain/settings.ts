@@ -26,6 +26,7 @@ interface SettingsHost {
 const DEADLINE_MS = 2000
 // whoever asks again and again must not use up what Zoom lets this account ask
 const REMEMBERED_MS = 60_000
+const FAILURE_REMEMBERED_MS = 5000
 const REMEMBERED_GRANTS = 1000
 
 const unknown = (reason: 'no_host' | 'host_not_connected' | 'missing_scope' | 'no_answer'): SettingsView => ({
@@ -64,7 +65,8 @@ export function createSettingsReader({ vault, readAtZoom, monotonicNow }: Settin
     const known = remembered.get(host.grantId)
     if (known && monotonicNow() < known.untilMs) return known.view
     const view = await flights.run(host.grantId, () => ask(host.grantId))
-    remembered.set(host.grantId, { view, untilMs: monotonicNow() + REMEMBERED_MS })
+    const rememberedMs = view.isKnown ? REMEMBERED_MS : FAILURE_REMEMBERED_MS
+    remembered.set(host.grantId, { view, untilMs: monotonicNow() + rememberedMs })
     return view
   }
 }
