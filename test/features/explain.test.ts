@@ -1,53 +1,12 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { type ExplainOptions, explain } from '../../src/cli/explain.ts'
 import { uuidv7 } from '../../src/lib/ids.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
-import { newKey, newTenantWithKey, outcomeOf, refusalOf, seedHost, unique } from '../helpers/management.ts'
+import { newNumber, newScene } from '../helpers/explain.ts'
+import { newKey, outcomeOf, refusalOf, seedHost } from '../helpers/management.ts'
 
 const t = await startTestApp()
 afterAll(() => t.stop())
-
-let numbers = 300_000_000
-const newNumber = () => String(++numbers)
-
-interface Explained {
-  meeting_id: string
-  mapping: Record<string, unknown> | null
-  host: Record<string, unknown> | null
-  settings: Record<string, unknown>
-  mints: { kind: string; outcome: string; zoom_status: number | null; zoom_code: number | null }[]
-  causes: { cause: string; likelihood: string; why: string; next_step: string }[]
-}
-
-/** A tenant with a connected user, a meeting of his at Zoom, and what may be done with them. */
-async function newScene() {
-  const tenant = await newTenantWithKey(t)
-  const headers = { 'latchkey-tenant': tenant.id }
-  const connect = async () => {
-    const externalUserId = `user-${unique()}`
-    const email = `${externalUserId}@example.com`
-    const pmi = newNumber()
-    t.zoom.addUser({ email, pmi })
-    const host = await t.connectHost(externalUserId, email, headers)
-    return { ...host, externalUserId, email, pmi }
-  }
-  const alice = await connect()
-  const meeting = newNumber()
-  t.zoom.addMeeting({ id: meeting, host: alice.email })
-  const pass = (body: object = {}) =>
-    t.createPass({ meeting, host: { external_user_id: alice.externalUserId }, ...body }, headers)
-  const ask = async (path: string): Promise<Explained> => {
-    await t.services.ledger.flush()
-    return (await tenant.call('GET', `/v1/${path}/explain`)).json()
-  }
-  /** The first cause of the pass, in brief. */
-  const first = async (passId: string) => {
-    const [cause] = (await ask(`passes/${passId}`)).causes
-    return `${cause?.likelihood} ${cause?.cause}`
-  }
-  return { ...tenant, headers, connect, alice, meeting, pass, ask, first }
-}
 
 /** Moves a pass's newest mint of a kind into the past. */
 const age = (passId: string, kind: string, seconds: number) =>
@@ -60,7 +19,7 @@ const age = (passId: string, kind: string, seconds: number) =>
 
 describe('explain names the planted cause', () => {
   test('1: an instant meeting that nobody mapped, and his personal room as such', async () => {
-    const { pass, first, ask, alice } = await newScene()
+    const { pass, first, ask, alice } = await newScene(t)
     const instant = await pass({ meeting: newNumber(), host: undefined })
     await t.bot(instant.join_token_url)
     expect(await first(instant.id)).toBe('certain meeting_not_mapped')
@@ -71,7 +30,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('1: a meeting that was mapped only after the bot had asked', async () => {
-    const { pass, first, call, meeting, alice } = await newScene()
+    const { pass, first, call, meeting, alice } = await newScene(t)
     const early = await pass({ host: undefined })
     await t.bot(early.join_token_url)
     await call('PUT', `/v1/meetings/${meeting}`, { host_id: alice.id })
@@ -79,7 +38,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('2: a join token fetched long before the bot joined', async () => {
-    const { pass, first } = await newScene()
+    const { pass, first } = await newScene(t)
     const before = await pass({ join_at: new Date(Date.now() + 600_000).toISOString() })
     await t.bot(before.join_token_url)
     await t.bot(before.obf_token_url)
@@ -93,7 +52,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('3: a pass without a token that skips the waiting room; Latchkey’s own always asks for it', async () => {
-    const { pass, first, ask } = await newScene()
+    const { pass, first, ask } = await newScene(t)
     const obf = await pass({ kinds: ['obf'] })
     await t.bot(obf.obf_token_url)
     expect(await first(obf.id)).toBe('likely no_bypass')
@@ -104,7 +63,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('4: a meeting mapped to a user who does not host it', async () => {
-    const { pass, first, connect, ask } = await newScene()
+    const { pass, first, connect, ask } = await newScene(t)
     const assistant = await connect()
     const wrong = await pass({ host: { external_user_id: assistant.externalUserId } })
     t.zoom.setModes({ nonHostCode: 1010 })
@@ -115,7 +74,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('5: local recording switched off, by Zoom’s refusal and by the settings alone', async () => {
-    const { pass, first, alice, ask } = await newScene()
+    const { pass, first, alice, ask } = await newScene(t)
     t.zoom.addUser({ email: alice.email, local_recording: false })
     const refused = await pass()
     expect((await ask(`passes/${refused.id}`)).settings).toMatchObject({ reason: null, local_recording: false })
@@ -125,7 +84,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('6: a join token alone, or beside the OBF token of another user', async () => {
-    const { pass, first, connect } = await newScene()
+    const { pass, first, connect } = await newScene(t)
     const alone = await pass({ kinds: ['join'] })
     await t.bot(alone.join_token_url)
     expect(await first(alone.id)).toBe('likely host_token_missing')
@@ -137,7 +96,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('7: a bot that keeps knocking for a user who is not in the meeting', async () => {
-    const { pass, first } = await newScene()
+    const { pass, first } = await newScene(t)
     const knocking = await pass()
     await t.bot(knocking.join_token_url)
     for (let tries = 0; tries < 3; tries++) await t.bot(knocking.obf_token_url)
@@ -145,7 +104,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('8: a join token given to a second bot leaves no trace here, and is named as possible, after all that does', async () => {
-    const { pass, ask } = await newScene()
+    const { pass, ask } = await newScene(t)
     const shared = await pass()
     await t.bot(shared.join_token_url)
     await t.bot(shared.obf_token_url)
@@ -155,7 +114,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('9: the number of a webinar', async () => {
-    const { pass, first, meeting, alice } = await newScene()
+    const { pass, first, meeting, alice } = await newScene(t)
     t.zoom.addMeeting({ id: meeting, host: alice.email, kind: 'webinar' })
     const webinar = await pass()
     await t.bot(webinar.join_token_url)
@@ -163,7 +122,7 @@ describe('explain names the planted cause', () => {
   })
 
   test('10: a ZAK of somebody who is not the host any more', async () => {
-    const { pass, first, call, connect, meeting, alice } = await newScene()
+    const { pass, first, call, connect, meeting, alice } = await newScene(t)
     const service = await connect()
     const zak = await pass({ kinds: ['join', 'zak'], host: { external_user_id: service.externalUserId } })
     await t.bot(zak.zak_token_url)
@@ -175,7 +134,7 @@ describe('explain names the planted cause', () => {
 
 describe('an explanation', () => {
   test('tells whose meeting it is and by which rule, the state of the grant, Zoom’s settings and what Zoom answered', async () => {
-    const { pass, ask, alice, meeting } = await newScene()
+    const { pass, ask, alice, meeting } = await newScene(t)
     const { id, join_token_url: url } = await pass()
     await t.bot(url)
     expect(await ask(`passes/${id}`)).toMatchObject({
@@ -191,7 +150,7 @@ describe('an explanation', () => {
   })
 
   test('of a meeting is of all its passes, and shows the last ten mints', async () => {
-    const { pass, ask, meeting } = await newScene()
+    const { pass, ask, meeting } = await newScene(t)
     const [one, other] = [await pass(), await pass()]
     for (let tries = 0; tries < 6; tries++) for (const each of [one, other]) await t.bot(each.join_token_url)
     const { mints } = (await ask(`meetings/${meeting}`)) as unknown as { mints: { pass_id: string }[] }
@@ -200,7 +159,7 @@ describe('an explanation', () => {
   })
 
   test('tells what the mapping took the place of', async () => {
-    const { pass, ask, connect, meeting, alice } = await newScene()
+    const { pass, ask, connect, meeting, alice } = await newScene(t)
     await pass()
     const bob = await connect()
     await pass({ host: { external_user_id: bob.externalUserId } })
@@ -211,7 +170,7 @@ describe('an explanation', () => {
   })
 
   test('says that the settings are unknown where Zoom does not answer, and is there within its deadline', async () => {
-    const { pass, ask, alice } = await newScene()
+    const { pass, ask, alice } = await newScene(t)
     const { id } = await pass()
     const fault = t.zoom.setFault({
       match: { path: '/v2/users/me/settings', user_id: alice.email },
@@ -225,7 +184,7 @@ describe('an explanation', () => {
   })
 
   test('asks Zoom once a minute for the settings of a host, however often it is asked, and never for the want of the scope', async () => {
-    const { pass, ask, alice, id: tenantId, headers } = await newScene()
+    const { pass, ask, alice, id: tenantId, headers } = await newScene(t)
     const { id } = await pass()
     await Promise.all([1, 2, 3].map(() => ask(`passes/${id}`)))
     await ask(`passes/${id}`)
@@ -238,7 +197,7 @@ describe('an explanation', () => {
   })
 
   test('spends no rotation where Zoom refuses the access token that it asks with', async () => {
-    const { pass, ask, alice } = await newScene()
+    const { pass, ask, alice } = await newScene(t)
     const { id } = await pass()
     t.zoom.expireAccessTokens(alice.email)
     expect((await ask(`passes/${id}`)).settings).toMatchObject({ reason: 'no_answer' })
@@ -246,26 +205,27 @@ describe('an explanation', () => {
   })
 
   test('of a pass for an access token is about its user alone', async () => {
-    const { headers, alice, ask } = await newScene()
+    const { headers, alice, ask } = await newScene(t)
     const body = { kinds: ['access'], host: { external_user_id: alice.externalUserId } }
     const { id } = await t.createPass(body, headers)
     expect(await ask(`passes/${id}`)).toMatchObject({ meeting_id: null, mapping: null, host: { id: alice.id } })
   })
 
   test('holds no token, no pass URL, no address and no name', async () => {
-    const { pass, call, alice, meeting } = await newScene()
+    const { pass, call, alice, meeting } = await newScene(t)
     const made = await pass({ kinds: ['join', 'obf'] })
     const tokens = [(await t.bot(made.join_token_url)).body, (await t.bot(made.obf_token_url)).body]
     await t.services.ledger.flush()
     const secret = new URL(made.join_token_url).searchParams.get('pass') as string
     for (const path of [`passes/${made.id}`, `meetings/${meeting}`]) {
       const { body } = await call('GET', `/v1/${path}/explain`)
-      for (const hidden of [...tokens, secret, '?pass=', alice.email, 'display_name']) expect(body).not.toContain(hidden)
+      for (const hidden of [...tokens, secret, '?pass=', alice.email, 'display_name'])
+        expect(body).not.toContain(hidden)
     }
   })
 
   test('of another tenant’s pass or meeting is not there, as of one that nobody has', async () => {
-    const [owner, stranger] = [await newScene(), await newScene()]
+    const [owner, stranger] = [await newScene(t), await newScene(t)]
     const { id } = await owner.pass()
     const ask = async (path: string) => refusalOf(await stranger.call('GET', `/v1/${path}/explain`))
     expect(await ask(`passes/${id}`)).toEqual(await ask(`passes/${uuidv7()}`))
@@ -274,51 +234,12 @@ describe('an explanation', () => {
   })
 
   test('needs meetings:read, and a number or id that is one', async () => {
-    const { id: tenantId, call } = await newScene()
+    const { id: tenantId, call } = await newScene(t)
     const key = await newKey(t, tenantId, ['mints:read', 'passes:write'])
     for (const path of [`passes/${uuidv7()}`, 'meetings/111111111'])
       expect(outcomeOf(await t.api('GET', `/v1/${path}/explain`, { key }))).toEqual([403, 'forbidden'])
     for (const path of ['passes/1', 'meetings/12345', 'meetings/..%2Fusers'])
       expect(outcomeOf(await call('GET', `/v1/${path}/explain`))).toEqual([400, 'invalid_request'])
     expect(outcomeOf(await t.app.inject({ url: '/v1/meetings/111111111/explain' }))).toEqual([401, 'unauthenticated'])
-  })
-})
-
-describe('latchkey explain', () => {
-  async function run(reference: string, options: ExplainOptions) {
-    await t.services.ledger.flush()
-    const lines: string[] = []
-    await explain(t.settings, reference, options, (line) => void lines.push(line))
-    return lines.join('\n')
-  }
-
-  test('says in plain words what happened and what to do next, of a pass and of a meeting as people paste it', async () => {
-    const { pass, id: tenant, alice, meeting } = await newScene()
-    t.zoom.addUser({ email: alice.email, local_recording: false })
-    const made = await pass()
-    await t.bot(made.join_token_url)
-    const references = [made.id, meeting.replace(/(...)(...)/, '$1 $2 '), `https://us02web.zoom.us/j/${meeting}?pwd=abc`]
-    for (const reference of references) {
-      const said = await run(reference, { tenant })
-      expect(said).toContain('local_recording_off (certain)')
-      expect(said).toContain('Next: The host turns on local recording')
-      expect(said).toContain('local_recording_disabled, Zoom 400/3000')
-      expect(said).toContain(`"${alice.externalUserId}"`)
-      for (const hidden of ['abc', alice.email, '?pass=']) expect(said).not.toContain(hidden)
-    }
-  })
-
-  test('gives the same as the API with --json', async () => {
-    const { pass, id: tenant, ask } = await newScene()
-    const { id } = await pass()
-    expect(JSON.parse(await run(id, { tenant, json: true }))).toEqual(await ask(`passes/${id}`))
-  })
-
-  test('refuses what is neither, and what the tenant does not have', async () => {
-    const { pass, id: tenant } = await newScene()
-    const { id } = await pass()
-    await expect(run('not a meeting', { tenant })).rejects.toMatchObject({ code: 'invalid_request' })
-    await expect(run('https://zoom.us/my/nobody', { tenant })).rejects.toMatchObject({ code: 'invalid_request' })
-    await expect(run(id, {})).rejects.toMatchObject({ code: 'not_found' })
   })
 })
