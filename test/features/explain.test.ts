@@ -3,7 +3,7 @@ import { uuidv7 } from '../../src/lib/ids.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import { newNumber, newScene } from '../helpers/explain.ts'
-import { newKey, outcomeOf, refusalOf, seedHost } from '../helpers/management.ts'
+import { newKey, outcomeOf, refusalOf, seedHost, seedOrganization } from '../helpers/management.ts'
 
 const t = await startTestApp()
 afterAll(() => t.stop())
@@ -156,6 +156,50 @@ describe('an explanation', () => {
     const { mints } = (await ask(`meetings/${meeting}`)) as unknown as { mints: { pass_id: string }[] }
     expect(mints).toHaveLength(10)
     expect(new Set(mints.map(({ pass_id }) => pass_id))).toEqual(new Set([one.id, other.id]))
+  })
+
+  test('of a meeting is about the bot that came last, whatever other bots of it fetched', async () => {
+    const { pass, ask, meeting } = await newScene(t)
+    const others = [await pass(), await pass(), await pass()]
+    for (const { obf_token_url: url } of others) await t.bot(url)
+    const last = await pass({ kinds: ['join'] })
+    await t.bot(last.join_token_url)
+    const { pass: shown, causes } = await ask(`meetings/${meeting}`)
+    expect(shown).toMatchObject({ id: last.id })
+    expect(causes[0]).toMatchObject({ cause: 'host_token_missing', likelihood: 'likely' })
+    expect(causes.map(({ cause }) => cause)).not.toContain('obf_user_absent')
+  })
+
+  test('of a meeting that no bot asked for is about its newest pass; once that is revoked the mapping is left', async () => {
+    const { pass, ask, meeting, call } = await newScene(t)
+    const { id } = await pass()
+    expect(await ask(`meetings/${meeting}`)).toMatchObject({ pass: { id }, causes: [{ cause: 'bot_did_not_ask' }] })
+    await call('DELETE', `/v1/passes/${id}`)
+    expect(await ask(`meetings/${meeting}`)).toMatchObject({ pass: null, mapping: { source: 'api' } })
+    expect(outcomeOf(await call('GET', `/v1/passes/${id}/explain`))).toEqual([404, 'not_found'])
+  })
+
+  test('names the organization that stands in for a host who must connect again', async () => {
+    const { pass, ask, alice, id: tenantId } = await newScene(t)
+    const [row] = await rows<{ account: string }>(
+      t,
+      'SELECT zoom_account_id AS account FROM host_states WHERE id = $1',
+      [alice.id],
+    )
+    const { id } = await pass()
+    const { id: organizationId } = await seedOrganization(t, tenantId, String(row?.account))
+    await rows(
+      t,
+      `UPDATE grant_tokens SET status = 'reconnect_required', status_reason = 'expired'
+        WHERE grant_id = (SELECT grant_id FROM hosts WHERE id = $1)`,
+      [alice.id],
+    )
+    expect(await ask(`passes/${id}`)).toMatchObject({
+      host: { status: 'reconnect_required', status_reason: 'expired' },
+      organization: { id: organizationId, status: 'connected' },
+      settings: { reason: 'host_not_connected' },
+      causes: [{ cause: 'bot_did_not_ask' }, { cause: 'host_not_connected', likelihood: 'likely' }],
+    })
   })
 
   test('tells what the mapping took the place of', async () => {

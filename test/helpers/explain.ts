@@ -6,6 +6,7 @@ export const newNumber = () => String(++numbers)
 
 export interface Explained {
   meeting_id: string
+  pass: { id: string } | null
   mapping: Record<string, unknown> | null
   host: Record<string, unknown> | null
   settings: Record<string, unknown>

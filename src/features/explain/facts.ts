@@ -24,16 +24,16 @@ export interface HostFact {
 export interface Facts {
   /** Null for a pass of kind `access`, which is for no meeting. */
   meetingId: string | null
-  /** Null: asked of the meeting, whatever its passes are. */
+  /** Null: none is known, or it is gone. */
   pass: { kinds: PassKind[]; onBehalfOf: string[]; joinAt: Date | null } | null
   /** Null: the tenant has no mapping of the number. `externalUserId` null: mapped to an organization. */
   mapping: { externalUserId: string | null } | null
   host: HostFact | null
-  /** Whether the meeting's organization is connected and so makes join tokens. */
+  /** Whether an organization is connected that makes this meeting's join tokens. */
   hasOrganization: boolean
   /** Whose personal room the number is, as connected users tell. */
   roomOwner: string | null
-  /** Newest first. */
+  /** Of one pass, newest first. */
   mints: MintFact[]
   /** Null: not known. */
   isLocalRecordingOn: boolean | null

@@ -31,15 +31,19 @@ function requestRefused({ mints }: Facts): Finding | null {
   return certain(`The last request, for ${newest.kind}, was refused: ${newest.reason ?? newest.outcome}.`)
 }
 
-function notConnected({ mapping, host, hasOrganization, ...facts }: Facts): Finding | null {
-  const refused = lastRefused({ mapping, host, hasOrganization, ...facts }, [
-    'host_not_connected',
-    'reconnect_required',
-  ])
-  if (mapping?.externalUserId && !host && !hasOrganization)
-    return certain(`${nameOf(mapping.externalUserId)}, whose meeting it is, is not connected.`)
-  if (host?.status === 'reconnect_required' && !hasOrganization)
-    return certain(`${nameOf(host.externalUserId)} must connect Zoom again: ${host.statusReason}.`)
+function notConnected(facts: Facts): Finding | null {
+  const { mapping, host, hasOrganization } = facts
+  if (mapping?.externalUserId === null && !hasOrganization)
+    return certain('The organization that the meeting is mapped to is not connected.')
+  const lost =
+    host?.status === 'reconnect_required'
+      ? `${nameOf(host.externalUserId)} must connect Zoom again: ${host.statusReason}.`
+      : mapping?.externalUserId && !host
+        ? `${nameOf(mapping.externalUserId)}, whose meeting it is, is not connected.`
+        : null
+  if (lost && hasOrganization) return likely(`${lost} The organization makes the join token, and no other.`)
+  if (lost) return certain(lost)
+  const refused = lastRefused(facts, ['host_not_connected', 'reconnect_required'])
   if (!refused) return null
   const when = `when the bot asked, at ${refused.createdAt.toISOString()}`
   return likely(`Nobody who could make the ${refused.kind} token was connected ${when}.`)
@@ -123,7 +127,8 @@ export const REQUEST_SUSPECTS: Suspect[] = [
 export const CONNECTION_SUSPECTS: Suspect[] = [
   {
     cause: 'host_not_connected',
-    nextStep: 'Send the user a connect link: POST /v1/connect-sessions with the same external_user_id.',
+    nextStep:
+      'Send the user, or for an organization its admin, a connect link: POST /v1/connect-sessions with the same external_user_id.',
     look: notConnected,
   },
   {

@@ -19,7 +19,7 @@ export interface ExplainedGrant {
   lastRefreshedAt: Date | null
 }
 
-export type ExplainedHost = ExplainedGrant & { externalUserId: string }
+export type ExplainedHost = ExplainedGrant & { externalUserId: string; zoomAccountId: string | null }
 
 export interface ExplainedMapping {
   hostId: string | null
@@ -59,6 +59,7 @@ export interface ExplainedPass {
 export interface Explanation {
   /** What the reference was parsed to; null for a pass of kind `access`. */
   meetingId: string | null
+  /** Of a meeting: that whose bot asked last, else the newest. */
   pass: ExplainedPass | null
   mapping: (ExplainedMapping & { rule: string }) | null
   personalRoomOf: string | null
@@ -79,11 +80,19 @@ export interface ExplainDeps {
       filter: { meetingId: string },
       limit: number,
       cursor: undefined,
-    ) => Promise<{ data: object[] }>
+    ) => Promise<{ data: ExplainedPass[] }>
   }
   meetings: { find: (tenantId: string, meetingId: string) => Promise<ExplainedMapping | null> }
   hosts: { byExternalUserId: (tenantId: string, externalUserId: string) => Promise<ExplainedHost | null> }
-  organizations: { byId: (tenantId: string, id: string) => Promise<ExplainedGrant | null> }
+  organizations: {
+    byId: (tenantId: string, id: string) => Promise<ExplainedGrant | null>
+    list: (
+      tenantId: string,
+      filter: { zoomAccountId: string },
+      limit: number,
+      cursor: undefined,
+    ) => Promise<{ data: ExplainedGrant[] }>
+  }
   mints: {
     list: (
       tenantId: string,
@@ -123,17 +132,27 @@ const tokenKindsOf = (pass: ExplainedPass | null): TokenKind[] =>
 export function createExplainService(deps: ExplainDeps) {
   const { passes, meetings, hosts, organizations, mints, personalRooms, settingsOf, now } = deps
 
+  /** Whose join tokens stand in for the host's: the organization mapped, or that of the host's Zoom account. */
+  async function organizationOf(
+    tenantId: string,
+    mapping: ExplainedMapping | null,
+    host: ExplainedHost | null,
+  ): Promise<ExplainedGrant | null> {
+    if (mapping?.organizationId) return await organizations.byId(tenantId, mapping.organizationId)
+    if (!mapping || !host?.zoomAccountId) return null
+    const { data } = await organizations.list(tenantId, { zoomAccountId: host.zoomAccountId }, 1, undefined)
+    return data[0] ?? null
+  }
+
   async function explain(
     tenantId: string,
     { meetingId, pass, shown }: { meetingId: string | null; pass: ExplainedPass | null; shown: ExplainedMint[] },
   ): Promise<Explanation> {
     const mapping = meetingId === null ? null : await meetings.find(tenantId, meetingId)
     const hostName = pass?.externalUserId ?? mapping?.externalUserId
-    const [host, organization, personalRoomOf] = await Promise.all([
-      hostName ? hosts.byExternalUserId(tenantId, hostName) : null,
-      mapping?.organizationId ? organizations.byId(tenantId, mapping.organizationId) : null,
-      meetingId === null ? null : personalRooms.ownerOf(tenantId, meetingId),
-    ])
+    const host = hostName ? await hosts.byExternalUserId(tenantId, hostName) : null
+    const organization = await organizationOf(tenantId, mapping, host)
+    const personalRoomOf = meetingId === null ? null : await personalRooms.ownerOf(tenantId, meetingId)
     const settings = await settingsOf(host)
     const kinds = tokenKindsOf(pass)
     const causes = causesOf({
@@ -143,7 +162,8 @@ export function createExplainService(deps: ExplainDeps) {
       host: host && { ...host, missingScopes: missingScopes(host.scopes, kinds) },
       hasOrganization: organization?.status === 'connected',
       roomOwner: personalRoomOf,
-      mints: shown,
+      // of one bot: another's tokens say nothing of this one's
+      mints: shown.filter(({ passId }) => passId === (pass?.id ?? shown[0]?.passId)),
       isLocalRecordingOn: settings.isKnown ? settings.localRecording : null,
       now: new Date(now()),
     })
@@ -176,7 +196,14 @@ export function createExplainService(deps: ExplainDeps) {
       passes.list(tenantId, { meetingId }, 1, undefined),
     ])
     if (shown.length === 0 && !mapping && passesOfIt.length === 0) throw unknownMeeting()
-    return await explain(tenantId, { meetingId, pass: null, shown })
+    const pass = shown[0] ? await passThatAsked(tenantId, meetingId, shown[0]) : (passesOfIt[0] ?? null)
+    return await explain(tenantId, { meetingId, pass, shown })
+  }
+
+  /** Null where it is gone, was moved to another meeting, or a plain URL was asked. */
+  async function passThatAsked(tenantId: string, meetingId: string, { passId }: ExplainedMint) {
+    const pass = passId === null ? null : await passes.byId(tenantId, passId)
+    return pass?.meetingId === meetingId ? pass : null
   }
 
   return {

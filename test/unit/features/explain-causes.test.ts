@@ -156,9 +156,17 @@ test('a refusal that a later token has made good is no cause any more', () => {
   expect(briefly(causesOf(facts({ mints })))).not.toContain('certain not_the_host')
 })
 
-test('an organization makes up for a host who is not connected', () => {
-  const causes = briefly(causesOf(facts({ host: null, hasOrganization: true })))
-  expect(causes).not.toContain('certain host_not_connected')
+test('an organization makes up for a host who must reconnect, for the join token alone', () => {
+  const host: HostFact = { ...HOST, status: 'reconnect_required', statusReason: 'expired' }
+  const causes = causesOf(facts({ host, hasOrganization: true }))
+  expect(causes[0]).toMatchObject({ cause: 'host_not_connected', likelihood: 'likely' })
+  expect(causes[0]?.why).toContain('The organization makes the join token, and no other.')
+})
+
+test('a meeting of an organization that is not connected any more waits for its admin', () => {
+  const given = facts({ mapping: { externalUserId: null }, host: null, mints: [] })
+  expect(briefly(causesOf(given))[0]).toBe('certain host_not_connected')
+  expect(briefly(causesOf({ ...given, hasOrganization: true }))).not.toContain('certain host_not_connected')
 })
 
 test('a pass whose OBF users are named needs no mapping, unless it is for a join token too', () => {
