@@ -17,9 +17,19 @@ const age = (passId: string, kind: string, seconds: number) =>
     [passId, kind, seconds],
   )
 
+/** Zoom cannot be asked with this host's grant whose a meeting is. */
+const withoutLookUp = (hostId: string) =>
+  rows(
+    t,
+    `UPDATE grants SET scopes = array_remove(scopes, 'meeting:read:meeting')
+      WHERE id = (SELECT grant_id FROM hosts WHERE id = $1)`,
+    [hostId],
+  )
+
 describe('explain names the planted cause', () => {
   test('1: an instant meeting that nobody mapped, and his personal room as such', async () => {
     const { pass, first, ask, alice } = await newScene(t)
+    await withoutLookUp(alice.id)
     const instant = await pass({ meeting: newNumber(), host: undefined })
     await t.bot(instant.join_token_url)
     expect(await first(instant.id)).toBe('certain meeting_not_mapped')
@@ -29,8 +39,22 @@ describe('explain names the planted cause', () => {
     expect(cause?.why).toContain(`the personal room of "${alice.externalUserId}"`)
   })
 
+  test('1: a meeting of somebody who never connected, and that Zoom was asked in vain', async () => {
+    const { pass, ask } = await newScene(t)
+    const email = `${newNumber()}@example.com`
+    const meeting = newNumber()
+    t.zoom.addUser({ email })
+    t.zoom.addMeeting({ id: meeting, host: email })
+    const invited = await pass({ meeting, host: undefined })
+    await t.bot(invited.join_token_url)
+    const [cause] = (await ask(`passes/${invited.id}`)).causes
+    expect(cause).toMatchObject({ cause: 'meeting_not_mapped', likelihood: 'certain' })
+    expect(cause?.why).toContain('Zoom was asked')
+  })
+
   test('1: a meeting that was mapped only after the bot had asked', async () => {
     const { pass, first, call, meeting, alice } = await newScene(t)
+    await withoutLookUp(alice.id)
     const early = await pass({ host: undefined })
     await t.bot(early.join_token_url)
     await call('PUT', `/v1/meetings/${meeting}`, { host_id: alice.id })

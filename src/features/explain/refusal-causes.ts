@@ -1,4 +1,4 @@
-import { codeOf, type Facts, lastRefused, latest } from './facts.ts'
+import { codeOf, type Facts, lastRefused, latest, type MintFact } from './facts.ts'
 import { certain, type Finding, likely, possible, type Suspect } from './suspect.ts'
 
 const nameOf = (externalUserId: string) => JSON.stringify(externalUserId)
@@ -7,13 +7,23 @@ const nameOf = (externalUserId: string) => JSON.stringify(externalUserId)
 const needsMapping = ({ pass }: Facts) =>
   !pass || pass.onBehalfOf.length === 0 || pass.kinds.some((kind) => kind === 'join' || kind === 'zak')
 
+/** What came of asking Zoom, by the mint's reason. */
+const SEARCHES: Record<string, string> = {
+  looked_up: ' Zoom was asked: none of the likely hosts has it.',
+  lookup_incomplete: ' Zoom was asked and did not answer for everybody: the next bot asks again.',
+  quota: ' Zoom was not asked, since too many such questions had been put within that minute.',
+  mapping_deleted: ' The mapping was taken away on purpose, so Zoom was not asked.',
+}
+
+const searchOf = (refused: MintFact | undefined): string => SEARCHES[refused?.reason ?? ''] ?? ''
+
 function notMapped(facts: Facts): Finding | null {
   const { mapping, meetingId, roomOwner } = facts
+  const refused = lastRefused(facts, ['meeting_not_mapped'])
   if (meetingId !== null && !mapping && needsMapping(facts)) {
     const room = roomOwner === null ? '' : ` It is the personal room of ${nameOf(roomOwner)}.`
-    return certain(`Nobody has said whose meeting ${meetingId} is.${room}`)
+    return certain(`Nobody has said whose meeting ${meetingId} is.${searchOf(refused)}${room}`)
   }
-  const refused = lastRefused(facts, ['meeting_not_mapped'])
   if (!mapping || !refused) return null
   return likely(`It was not mapped when the bot asked, at ${refused.createdAt.toISOString()}; it is now.`)
 }

@@ -180,6 +180,14 @@ test('a bot that is not due yet is not said to have failed', () => {
   expect(briefly(causesOf(facts({ pass, mints: [] })))).toEqual(['possible bot_did_not_ask'])
 })
 
+test('what came of asking Zoom whose meeting it is, is told with it', () => {
+  for (const reason of ['looked_up', 'lookup_incomplete', 'quota', 'mapping_deleted']) {
+    const mints = [mint('join', { outcome: 'meeting_not_mapped', reason })]
+    const [first] = causesOf(facts({ mapping: null, host: null, mints }))
+    expect([first?.cause, first?.why.includes('Zoom was')]).toEqual(['meeting_not_mapped', true])
+  }
+})
+
 test('somebody’s personal room that is not mapped is named as theirs', () => {
   const [first] = causesOf(facts({ mapping: null, host: null, roomOwner: 'alice' }))
   expect(first?.why).toContain('personal room of "alice"')
