@@ -95,16 +95,20 @@ export function createDirectoryRoutes(state: State, mintRoutes: Pick<MintRoutes,
         recording: { local_recording: user.local_recording, auto_recording: 'none' },
       })
     },
-    /** GET /v2/users/{user}/meetings: scheduled ones, as at Zoom without instant meetings and the PMI */
+    /** GET /v2/users/{user}/meetings: scheduled ones, as at Zoom without instant meetings and the PMI, or those under way */
     meetings(request: ZoomRequest, caller: Caller): ZoomReply {
       requireScope(caller, {
         granular: both('meeting:read:list_meetings'),
         classic: ['meeting:read', 'meeting:read:admin'],
       })
       const user = resolveUser(state, caller, request.segments[2] ?? '')
-      if (!LIST_TYPES.includes(request.query.get('type') ?? 'scheduled')) throw invalid('type')
+      const type = request.query.get('type') ?? 'scheduled'
+      if (!LIST_TYPES.includes(type)) throw invalid('type')
       const isListed = (meeting: Meeting) =>
-        meeting.host_id === user.id && meeting.kind === 'meeting' && meeting.type !== 1 && !meeting.ended
+        meeting.host_id === user.id &&
+        meeting.kind === 'meeting' &&
+        (type === 'live' ? meeting.live : meeting.type !== 1) &&
+        !meeting.ended
       const all = [...state.meetings.values()].filter(isListed)
       const { slice, size, next } = page(request, all)
       const body = { page_size: size, total_records: all.length, next_page_token: next }

@@ -48,6 +48,7 @@ export const meetingInput = z.strictObject({
   start_time: z.string().optional(),
   waiting_room: z.boolean().optional(),
   alternative_hosts: z.string().optional(),
+  live: z.boolean().optional(),
   ended: z.boolean().optional(),
 })
 

@@ -43,6 +43,8 @@ export interface Meeting {
   start_time: string
   waiting_room: boolean
   alternative_hosts: string
+  /** Under way: listed by `type=live`. */
+  live: boolean
   ended: boolean
 }
 
@@ -184,6 +186,7 @@ function newMeeting(id: string, hostId: string, given: Partial<Meeting> = {}): M
     start_time: '2030-01-01T09:00:00Z',
     waiting_room: true,
     alternative_hosts: '',
+    live: false,
     ended: false,
     ...given,
   }

@@ -48,10 +48,12 @@ function happenToMeeting(event: string, { object }: Said, { findUser, meetings, 
   const isThere = ['meeting.created', 'meeting.updated', 'meeting.recovered', 'meeting.started'].includes(event)
   if (isThere && host !== undefined && /^[0-9]{9,12}$/.test(id)) {
     const topic = typeof object?.topic === 'string' ? object.topic : undefined
-    upsertMeeting({ id, host, topic, ended: false })
+    upsertMeeting({ id, host, topic, ended: false, live: event === 'meeting.started' ? true : undefined })
   }
-  const instant = meetings.get(id)
-  if (event === 'meeting.ended' && instant?.type === 1) instant.ended = true
+  const known = meetings.get(id)
+  if (event !== 'meeting.ended' || !known) return
+  known.live = false
+  if (known.type === 1) known.ended = true
 }
 
 /** Delivers one event as Zoom does, once; without `secret` an unsigned one. @throws ControlError */

@@ -12,6 +12,7 @@ import { importRoutes } from './features/hosts/import-routes.ts'
 import { releaseRoutes } from './features/hosts/release-routes.ts'
 import { hostRoutes } from './features/hosts/routes.ts'
 import { meetingRoutes } from './features/meetings/routes.ts'
+import { syncRoutes } from './features/meetings/sync-routes.ts'
 import { mintRoutes } from './features/mints/routes.ts'
 import { deliveryRoutes } from './features/notifications/delivery-routes.ts'
 import { endpointRoutes } from './features/notifications/endpoint-routes.ts'
@@ -101,6 +102,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(importRoutes, services)
       await scope.register(organizationRoutes, services)
       await scope.register(meetingRoutes, services)
+      await scope.register(syncRoutes, services)
       await scope.register(passRoutes, services)
       await scope.register(mintRoutes, services)
       await scope.register(explainRoutes, services)

@@ -18,6 +18,7 @@ import { createKeyWatch } from './secrets/key-watch.ts'
 import { createInstallation } from './startup.ts'
 import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMeetingOwner } from './zoom/meeting-owner.ts'
+import { createZoomMeetings } from './zoom/meetings.ts'
 import { createZoomMint } from './zoom/mint.ts'
 import { createZoomOAuth } from './zoom/oauth.ts'
 import { createZoomSettings } from './zoom/settings.ts'
@@ -30,19 +31,23 @@ export interface FoundationOptions {
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
 }
 
-/** Zoom at two origins with an agent each, so that mints cannot starve refreshes. */
+const LIST_CONNECTIONS = 4
+
+/** Zoom at two origins with an agent each, so that mints cannot starve refreshes; lists have their own, so that they cannot starve mints. */
 function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefined) {
   const { ZOOM_OAUTH_BASE_URL, ZOOM_API_BASE_URL, ZOOM_TIMEOUT_MS } = app.config
   const shared = { timeoutMs: ZOOM_TIMEOUT_MS, ...(dispatcher ? { dispatcher } : {}) }
   const tokenEndpoint = createZoomHttp({ baseUrl: ZOOM_OAUTH_BASE_URL, ...shared })
   const api = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, ...shared })
+  const lists = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, connections: LIST_CONNECTIONS, ...shared })
   return {
     oauth: createZoomOAuth({ http: tokenEndpoint }),
     users: createZoomUsers({ http: api }),
     zoomSettings: createZoomSettings({ http: api }),
     zoomMeetingOwner: createZoomMeetingOwner({ http: api }),
+    zoomMeetings: createZoomMeetings({ http: lists, now: Date.now }),
     zoomMint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
-    closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close()]),
+    closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close(), lists.close()]),
   }
 }
 

@@ -11,9 +11,7 @@ import { createImportStore } from './features/hosts/import-store.ts'
 import { createNextPassStore } from './features/hosts/next-passes.ts'
 import { createHostService } from './features/hosts/service.ts'
 import { createHostStore } from './features/hosts/store.ts'
-import { createMeetingEventStore } from './features/meetings/event-store.ts'
-import { createMeetingService } from './features/meetings/service.ts'
-import { createMeetingStore } from './features/meetings/store.ts'
+import { createMeetings } from './features/meetings/compose.ts'
 import { createDeliveryService } from './features/notifications/deliveries.ts'
 import { createDeliveryStore } from './features/notifications/delivery-store.ts'
 import { createDispatch } from './features/notifications/dispatch.ts'
@@ -224,7 +222,7 @@ function createNotificationServices(
 
 /** Everything the routes, jobs and commands call. */
 export function createServices(app: FastifyInstance, { metrics, dispatcher, now }: ServiceOptions) {
-  const { config, prisma, sql } = app
+  const { config, prisma, sql, log } = app
   const foundation = createFoundation(app, {
     metrics,
     dispatcher,
@@ -233,11 +231,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   const { vault, cursors } = foundation
   const operator: OperatorServices = createOperatorServices(app, foundation, now)
   const { hosts, recallWorkspaces } = operator
-  const meetings = createMeetingService({
-    store: createMeetingStore(prisma),
-    eventStore: createMeetingEventStore(sql),
-    cursors,
-  })
+  const { meetings, meetingSync } = createMeetings({ ...foundation, prisma, sql, log, now, random: Math.random })
   const passes = createPassService({
     store: createPassStore(prisma, sql),
     cursors,
@@ -272,6 +266,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
       now,
     }),
     meetings,
+    meetingSync,
     passes,
     ...minting,
     explain: createExplain({ ...foundation, ...operator, ...minting, passes, meetings, now }),

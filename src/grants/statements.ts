@@ -228,7 +228,7 @@ export const NOTE_PROFILE = statement(
   'grant_note_profile',
   `UPDATE grants SET email = $2, display_name = $3, pmi = $4, personal_link_host = $5, personal_link_name = $6
      FROM grant_tokens t
-    WHERE id = $1 AND t.grant_id = id AND t.status <> 'disconnected'`,
+    WHERE id = $1 AND t.grant_id = id AND t.status <> 'disconnected' AND t.status_reason IS DISTINCT FROM 'deauthorized'`,
 )
 
 /** Consented to within the last $2 seconds counts too: its link may be on its way. */

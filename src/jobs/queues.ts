@@ -1,3 +1,4 @@
+import { SYNC_QUEUE } from '../features/meetings/sync-service.ts'
 import { DELIVERY_QUEUE } from '../features/notifications/dispatch.ts'
 import type { Services } from '../services.ts'
 import type { QueueDefinition } from './queue.ts'
@@ -5,9 +6,11 @@ import type { QueueDefinition } from './queue.ts'
 const HOUR_SECONDS = 3600
 // a refresh has 8 s, and the flight it is part of 20 s
 const REFRESH_LIMIT_SECONDS = 120
+// the longest lists, an account that allows two calls a second, and a refresh
+const SYNC_LIMIT_SECONDS = 600
 
 /** Every kind of job that the queue knows, and the service call each one is. */
-export function jobQueues({ keepAlive, deliveries, jobQueue }: Services): QueueDefinition[] {
+export function jobQueues({ keepAlive, deliveries, meetingSync, jobQueue }: Services): QueueDefinition[] {
   const keepGrantAlive: QueueDefinition<{ grantId: string }> = {
     name: 'grant-keep-alive',
     policy: 'exclusive', // one job per grant, whoever finds it due
@@ -41,5 +44,14 @@ export function jobQueues({ keepAlive, deliveries, jobQueue }: Services): QueueD
     work: { pollingIntervalSeconds: 5, localGroupConcurrency: 1 }, // a slow receiver holds one worker, never all
     run: ({ deliveryId }) => deliveries.attempt(deliveryId),
   }
-  return [keepGrantAlive, findIdleGrants, deliver] as QueueDefinition[]
+  const syncMeetings: QueueDefinition<{ grantId: string }> = {
+    name: SYNC_QUEUE,
+    policy: 'exclusive', // one job per grant, whoever finds it due
+    // not repeated by the queue: the next look finds it due again
+    options: { retryLimit: 0, expireInSeconds: SYNC_LIMIT_SECONDS, deleteAfterSeconds: HOUR_SECONDS },
+    workers: 4, // few, so that a day on which all are due leaves the machine to the bots
+    work: { pollingIntervalSeconds: 5 },
+    run: ({ grantId }, signal) => meetingSync.run(grantId, signal),
+  }
+  return [keepGrantAlive, findIdleGrants, deliver, syncMeetings] as QueueDefinition[]
 }

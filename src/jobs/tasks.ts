@@ -22,6 +22,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'job_queue', run: () => jobQueue.ensureStarted(queues) },
         { name: 'zoom_events', run: () => zoomEvents.processAcrossTenants() },
         { name: 'deliveries', run: (signal) => dispatch.enqueueAcrossTenants(signal) },
+        { name: 'meeting_syncs', run: () => services.meetingSync.enqueueAcrossTenants() },
       ],
     },
     {
@@ -54,6 +55,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'zoom_webhook_silence', run: () => zoomEvents.findSilenceAcrossTenants() },
         { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
         { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },
+        { name: 'silent_meetings', run: () => services.meetingSync.purgeAcrossTenants() },
         { name: 'imported_tokens', run: () => services.imports.purgeAcrossTenants() },
         { name: 'untold_hosts', run: () => dispatch.tellMissedAcrossTenants() },
         { name: 'webhook_events', run: (signal) => dispatch.purgeAcrossTenants(signal) },

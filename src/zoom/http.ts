@@ -35,6 +35,8 @@ export interface ZoomRequest {
   headers?: Record<string, string>
   form?: Record<string, string>
   timeoutMs?: number
+  /** A longer answer is broken off; 64 KiB by default. */
+  maxBodyBytes?: number
 }
 
 export interface ZoomHttpOptions {
@@ -57,7 +59,7 @@ export interface ZoomHttp {
 const DEFAULT_CONNECTIONS = 128
 
 /**
- * One upstream origin: no redirect is followed, no encoding accepted, a body is cut at 64 KiB, one deadline covers all of a
+ * One upstream origin: no redirect is followed, no encoding accepted, a body that is too long is cut, one deadline covers all of a
  * request, and nothing is ever sent twice here (see retry.ts for GETs). Make one for the token endpoint and one for the API, so
  * that mints cannot starve refreshes.
  * `send` @throws ZoomTransportError and nothing else; any complete answer, whatever its status, is returned.
@@ -74,6 +76,7 @@ export function createZoomHttp({ baseUrl, dispatcher, connections, timeoutMs }: 
         const handler = createReplyHandler({
           timeoutMs: request.timeoutMs ?? timeoutMs,
           isPost,
+          maxBodyBytes: request.maxBodyBytes,
           resolve,
           reject: (kind, code) => reject(new ZoomTransportError(kind, code)),
         })

@@ -1,11 +1,12 @@
 import * as z from 'zod'
 import { AppError } from '../errors.ts'
 import { AccessTokenRefused, isAccessTokenRefused, mintFault } from './faults.ts'
-import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
+import type { ZoomHttp, ZoomReply } from './http.ts'
 import { isMeetingId } from './meeting-id.ts'
 import { getWithOneRetry } from './retry.ts'
 import type { TokenKind } from './scopes.ts'
 import { zoomToken } from './token-set.ts'
+import { throwUnreachable } from './unreachable.ts'
 
 export interface MintRequest {
   kind: TokenKind
@@ -37,7 +38,7 @@ export function createZoomMint({ http, timeoutMs }: { http: Pick<ZoomHttp, 'send
       const budget = { attemptTimeoutMs: timeoutMs, budgetMs: request.timeoutMs ?? 2 * timeoutMs + 250 }
       const headers = { authorization: `Bearer ${request.accessToken}` }
       return judgeMint(
-        await getWithOneRetry(http, { path: targetOf(request), headers }, budget).catch(throwOurs),
+        await getWithOneRetry(http, { path: targetOf(request), headers }, budget).catch(throwUnreachable),
         request.kind,
       )
     },
@@ -63,11 +64,4 @@ function judgeMint(reply: ZoomReply, kind: TokenKind): string {
   const { data } = mintReply.safeParse(reply.status === 200 ? reply.body : undefined)
   if (!data) throw mintFault(reply, { kind })
   return data.token
-}
-
-function throwOurs(error: unknown): never {
-  if (!(error instanceof ZoomTransportError)) throw error
-  const options = { cause: error, reason: error.kind }
-  if (error.isTimeout) throw new AppError('zoom_timeout', 'Zoom did not answer in time; try again', options)
-  throw new AppError('zoom_unavailable', 'Zoom could not be reached; try again', options)
 }

@@ -14,6 +14,8 @@ export interface CompleteReply {
 interface ReplyHandlerOptions {
   timeoutMs: number
   isPost: boolean
+  /** 64 KiB where it is not given. */
+  maxBodyBytes: number | undefined
   resolve(reply: CompleteReply): void
   /** `code` is the transport's error code, or one of ours: DEADLINE, OVERSIZED, ENCODED. */
   reject(kind: TransportFault, code: string): void
@@ -24,7 +26,7 @@ interface ReplyHandler extends Dispatcher.DispatchHandler {
   fail(error: unknown): void
 }
 
-/** Far above any answer of Zoom's that we read, far below what would hurt. */
+/** Far above any answer of Zoom's that we read but for lists, far below what would hurt. */
 const MAX_BODY_BYTES = 64 * 1024
 /**
  * After a pause (a blocked loop, SIGSTOP) timers run before sockets are read, and the answer may lie there already. A POST may
@@ -41,11 +43,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  * Reads one answer. Built on undici's handler interface because `onRequestStart` comes after the connection stands and before
  * the first byte is written: that, and no list of error codes, proves that a request was never sent.
  */
-export function createReplyHandler({ timeoutMs, isPost, resolve, reject }: ReplyHandlerOptions): ReplyHandler {
+export function createReplyHandler({ timeoutMs, isPost, maxBodyBytes, resolve, reject }: ReplyHandlerOptions): ReplyHandler {
   let controller: Dispatcher.DispatchController | null = null
   let isSettled = false
   let head = { status: 0, headers: {} as Record<string, string> }
-  const body = createBody()
+  const body = createBody(maxBodyBytes ?? MAX_BODY_BYTES)
   const expire = () => abandon(controller ? 'timeout' : 'not_sent', 'DEADLINE')
   const startByMs = performance.now() + (isPost ? timeoutMs * POST_START_SHARE : timeoutMs)
   let timer = setTimeout(() => {
@@ -90,13 +92,13 @@ export function createReplyHandler({ timeoutMs, isPost, resolve, reject }: Reply
   }
 }
 
-function createBody(): { take(chunk: Buffer): boolean; parse(): unknown } {
+function createBody(maxBytes: number): { take(chunk: Buffer): boolean; parse(): unknown } {
   const chunks: Buffer[] = []
   let size = 0
   return {
     take(chunk) {
       size += chunk.length
-      if (size > MAX_BODY_BYTES) return false
+      if (size > maxBytes) return false
       chunks.push(chunk)
       return true
     },

@@ -4,14 +4,18 @@ const HTTP_DATE = /^[A-Za-z]{3,9}, ?[0-9]{2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9]{
 const ISO_DATE_TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,16}(?:Z|[+-][0-9]{2}:?[0-9]{2})$/
 
 /**
- * Whole seconds to wait after a 429, 1 to 60: Zoom writes seconds, an HTTP date, or (daily limit) an ISO date-time, which may lie
+ * Whole seconds to wait after a 429, 1 to 60 or what else is given as the most: Zoom writes seconds, an HTTP date, or (daily limit) an ISO date-time, which may lie
  * hours ahead. Absent, negative or unreadable counts as 1.
  * @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
  */
-export function retryAfterSeconds(headers: Record<string, string>, nowMs: number = Date.now()): number {
+export function retryAfterSeconds(
+  headers: Record<string, string>,
+  nowMs: number = Date.now(),
+  mostSeconds: number = MAX_SECONDS,
+): number {
   const text = headers['retry-after']?.trim() ?? ''
   const seconds = SECONDS.test(text) ? Number(text) : secondsUntil(text, nowMs)
-  return Math.min(MAX_SECONDS, Math.max(1, Math.ceil(seconds)))
+  return Math.min(mostSeconds, Math.max(1, Math.ceil(seconds)))
 }
 
 function secondsUntil(text: string, nowMs: number): number {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { grantStateOf, unlinkQuery } from '../../plugins/grant-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { syncStateOf } from '../../plugins/sync-state.ts'
 import type { NextPass, RankedHost } from './next-passes.ts'
 import { hostParams, hostResponse, hostsResponse, listHostsQuery } from './schemas.ts'
 import type { HostService } from './service.ts'
@@ -14,6 +15,7 @@ const shape = (host: Host) => ({
   email: host.email,
   display_name: host.displayName,
   ...grantStateOf(host, ['join', 'obf']),
+  sync: syncStateOf(host.sync),
 })
 const nextPassOf = (pass: NextPass | null) =>
   pass && { pass_id: pass.passId, meeting_id: pass.meetingId, join_at: pass.joinAt.toISOString() }

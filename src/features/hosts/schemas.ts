@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { grantState, grantStatus } from '../../plugins/grant-state.ts'
 import { externalUserId, isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
+import { syncState } from '../../plugins/sync-state.ts'
 
 export const hostParams = z.object({ id: objectId() })
 
@@ -30,6 +31,7 @@ export const hostResponse = z.object({
   email: z.string().nullable(),
   display_name: z.string().nullable(),
   ...grantState,
+  sync: syncState,
 })
 
 export const hostsResponse = pageOf(

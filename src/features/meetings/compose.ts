@@ -1,0 +1,22 @@
+import type { PrismaClient } from '../../generated/prisma/client.ts'
+import type { Sql } from '../../lib/sql.ts'
+import { createMeetingEventStore } from './event-store.ts'
+import { createMeetingService, type MeetingDeps } from './service.ts'
+import { createMeetingStore } from './store.ts'
+import { createMeetingSync, type SyncDeps } from './sync-service.ts'
+import { createSyncStore } from './sync-store.ts'
+
+type MeetingsOptions = Pick<MeetingDeps, 'cursors'> &
+  Omit<SyncDeps, 'store' | 'queue'> & { prisma: PrismaClient; sql: Sql; jobQueue: SyncDeps['queue'] }
+
+/** The map of meetings, and what reads it from Zoom. */
+export function createMeetings({ prisma, sql, cursors, jobQueue, ...deps }: MeetingsOptions) {
+  return {
+    meetings: createMeetingService({
+      store: createMeetingStore(prisma),
+      eventStore: createMeetingEventStore(sql),
+      cursors,
+    }),
+    meetingSync: createMeetingSync({ ...deps, store: createSyncStore(sql), queue: jobQueue }),
+  }
+}

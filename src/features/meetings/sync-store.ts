@@ -1,0 +1,181 @@
+import { type Sql, statement } from '../../lib/sql.ts'
+import type { SyncState } from '../../plugins/sync-state.ts'
+import { DECIDE, isGoneSince } from './conflict-rule.ts'
+import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
+
+/** A sync that this process has begun, and alone in its customer account. */
+export interface BegunSync {
+  accountKey: string
+  zoomUserId: string
+}
+
+/** How a sync ended. */
+export interface SyncResult {
+  status: 'queued' | 'done' | 'failed'
+  meetings: number
+  code: string | null
+  nextSeconds: number
+  /** No sync of the account begins before. */
+  restSeconds: number
+}
+
+// longer than a page may take, its retry and the pause after it included
+const LEASE = `interval '90 s'`
+const ACCOUNT = `COALESCE(g.zoom_account_id, g.id::text)`
+const STATE = `jsonb_build_object('status', s.status, 'started_at', s.started_at, 'finished_at', s.finished_at,
+  'meetings', s.meetings, 'code', s.code) AS sync`
+
+/** One of each account, the longest due first. A job that dies is due again. $1 how many */
+const CLAIM = statement(
+  'meeting_sync_claim',
+  `WITH due AS (
+     SELECT s.grant_id, s.due_at, ${ACCOUNT} AS account_key FROM grant_syncs s JOIN grants g ON g.id = s.grant_id
+      WHERE s.due_at <= now()
+        AND NOT EXISTS (SELECT FROM account_syncs a WHERE a.account_key = ${ACCOUNT} AND a.held_until > now())
+      ORDER BY s.due_at LIMIT 20 * $1::int),
+   first AS (SELECT DISTINCT ON (account_key) grant_id, due_at FROM due ORDER BY account_key, due_at),
+   chosen AS (SELECT grant_id FROM first ORDER BY due_at LIMIT $1::int)
+   UPDATE grant_syncs s SET due_at = now() + interval '3 min' FROM chosen
+    WHERE s.grant_id = chosen.grant_id AND s.due_at <= now() RETURNING s.grant_id AS "grantId"`,
+)
+
+/** No row: nobody links the grant. Begun nowhere: the account is taken. $1 grant */
+const BEGIN = statement(
+  'meeting_sync_begin',
+  `WITH known AS (
+     SELECT g.id, ${ACCOUNT} AS account_key, g.zoom_user_id FROM grants g
+      WHERE g.id = $1 AND EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)),
+   held AS (
+     INSERT INTO account_syncs AS a (account_key, grant_id, held_until) SELECT account_key, id, now() + ${LEASE} FROM known
+     ON CONFLICT (account_key) DO UPDATE SET grant_id = excluded.grant_id, held_until = excluded.held_until
+      WHERE a.held_until <= now() RETURNING 1),
+   begun AS (
+     UPDATE grant_syncs s SET status = 'running', started_at = clock_timestamp(), meetings = 0, code = NULL
+       FROM known, held WHERE s.grant_id = known.id RETURNING 1)
+   SELECT account_key AS "accountKey", zoom_user_id AS "zoomUserId", EXISTS (SELECT FROM begun) AS "isBegun" FROM known`,
+)
+const POSTPONE = statement(
+  'meeting_sync_postpone',
+  `UPDATE grant_syncs SET due_at = now() + interval '1 s' WHERE grant_id = $1`,
+)
+const DROP = statement(
+  'meeting_sync_drop',
+  `DELETE FROM grant_syncs s WHERE s.grant_id = $1 AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = s.grant_id)`,
+)
+
+/**
+ * Maps a page in every tenant that links the grant under its present consent. What was deleted since the page was asked for, or
+ * whose user has been erased, stays away. $1 grant, $2 numbers, $3 when it was asked for
+ */
+const MAP = statement(
+  'meeting_sync_map',
+  `WITH targets AS (
+     SELECT h.tenant_id, h.external_user_id, n.meeting_id
+       FROM grants g JOIN hosts h ON h.grant_id = g.id CROSS JOIN unnest($2::text[]) AS n (meeting_id)
+      WHERE g.id = $1 AND g.zoom_user_id NOT LIKE 'erased:%' AND ${IS_OF_CONSENT('h')}
+        AND NOT ${isGoneSince({
+          tenantId: 'h.tenant_id',
+          meetingId: 'n.meeting_id',
+          externalUserId: 'h.external_user_id',
+          observedAt: '$3::timestamptz',
+        })})
+   INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
+   SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, 'sync', $3::timestamptz FROM targets
+    ORDER BY tenant_id, meeting_id
+   ${DECIDE}`,
+)
+/** The same meetings, of the same host, known from a source that stands over this one: a sign of life, at most one a day. */
+const SEE = statement(
+  'meeting_sync_see',
+  `UPDATE meetings m SET seen_at = now()
+     FROM (SELECT m.id FROM hosts h
+             JOIN meetings m ON m.tenant_id = h.tenant_id AND m.external_user_id = h.external_user_id
+            WHERE h.grant_id = $1 AND m.meeting_id = ANY ($2::text[]) AND m.source NOT IN ('api', 'sync')
+              AND (m.seen_at IS NULL OR m.seen_at < now() - interval '1 day')
+            ORDER BY m.tenant_id, m.meeting_id FOR UPDATE OF m) known
+    WHERE m.id = known.id`,
+)
+/** $1 grant, $2 account, $3 meetings so far */
+const PROGRESS = statement(
+  'meeting_sync_progress',
+  `WITH held AS (UPDATE account_syncs SET held_until = now() + ${LEASE} WHERE account_key = $2 AND grant_id = $1)
+   UPDATE grant_syncs SET meetings = $3 WHERE grant_id = $1`,
+)
+/** Asked for once more meanwhile: again at once. $1 grant, $2 account, $3 status, $4 meetings, $5 code, $6 next, $7 rest, in seconds */
+const FINISH = statement(
+  'meeting_sync_finish',
+  `WITH held AS (
+     UPDATE account_syncs SET held_until = now() + $7::int * interval '1 s' WHERE account_key = $2 AND grant_id = $1)
+   UPDATE grant_syncs
+      SET status = CASE WHEN requested_at > started_at THEN 'queued' ELSE $3 END, meetings = $4, code = $5, finished_at = now(),
+          due_at = now() + CASE WHEN requested_at > started_at THEN 0 ELSE $6::int END * interval '1 s'
+    WHERE grant_id = $1`,
+)
+
+/** At most once a minute, however often it is asked for. $1 tenant, $2 host */
+const REQUEST = statement(
+  'meeting_sync_request',
+  `INSERT INTO grant_syncs AS s (grant_id, due_at, requested_at)
+   SELECT grant_id, clock_timestamp(), clock_timestamp() FROM hosts WHERE tenant_id = $1 AND id = $2
+   ON CONFLICT (grant_id) DO UPDATE
+      SET requested_at = excluded.requested_at, due_at = GREATEST(excluded.due_at, s.started_at + interval '1 min'),
+          status = CASE s.status WHEN 'running' THEN 'running' ELSE 'queued' END
+   RETURNING ${STATE}`,
+)
+
+const PURGE = [
+  // a part at a time: the next round takes the next
+  statement(
+    'meetings_purge_silent',
+    `DELETE FROM meetings WHERE id IN (
+       SELECT id FROM meetings
+        WHERE source <> 'api' AND observed_at < now() - $1 * interval '1 day'
+          AND (seen_at IS NULL OR seen_at < now() - $1 * interval '1 day') LIMIT 10000)`,
+  ),
+  statement(
+    'account_syncs_purge',
+    `DELETE FROM account_syncs WHERE held_until < now() - LEAST($1, 1) * interval '1 day'`,
+  ),
+]
+
+/** When which grant's meetings are read, and what that does to the map. Every function throws store_unavailable. */
+export function createSyncStore(sql: Sql) {
+  return {
+    /** Grants whose time has come, at most so many; they are not given again for three minutes. */
+    async claim(most: number): Promise<string[]> {
+      const claimed = await sql.rows<{ grantId: string }>(CLAIM, [most])
+      return claimed.map(({ grantId }) => grantId)
+    },
+    /** Null where nobody links the grant, or another sync of its account is under way: then it is due again soon. */
+    async begin(grantId: string): Promise<BegunSync | null> {
+      const [known] = await sql.rows<BegunSync & { isBegun: boolean }>(BEGIN, [grantId])
+      if (known?.isBegun) return known
+      await sql.rows(known ? POSTPONE : DROP, [grantId])
+      return null
+    },
+    /** Each number once. `askedAt`: before the question to Zoom. */
+    async map(grantId: string, meetingIds: string[], askedAt: Date): Promise<void> {
+      if (meetingIds.length === 0) return
+      await sql.rows(MAP, [grantId, meetingIds, askedAt])
+      await sql.rows(SEE, [grantId, meetingIds])
+    },
+    async progress(grantId: string, { accountKey }: BegunSync, meetings: number): Promise<void> {
+      await sql.rows(PROGRESS, [grantId, accountKey, meetings])
+    },
+    async finish(grantId: string, { accountKey }: BegunSync, result: SyncResult): Promise<void> {
+      const { status, meetings, code, nextSeconds, restSeconds } = result
+      await sql.rows(FINISH, [grantId, accountKey, status, meetings, code, nextSeconds, restSeconds])
+    },
+    /** Null where the tenant has no such host. */
+    async request(tenantId: string, hostId: string): Promise<SyncState | null> {
+      const [row] = await sql.rows<{ sync: SyncState }>(REQUEST, [tenantId, hostId])
+      return row?.sync ?? null
+    },
+    /** Forgets what was found and has given no sign of life for so many days. */
+    async purge(days: number): Promise<void> {
+      for (const purge of PURGE) await sql.rows(purge, [days])
+    },
+  }
+}
+
+export type SyncStore = ReturnType<typeof createSyncStore>
