@@ -43,7 +43,7 @@ const LEAST_LEFT = { second: 0.25, day: 0.1 }
 
 const page = z.object({
   next_page_token: z.string().max(2048).optional().catch(undefined),
-  meetings: z.array(z.object({ id: z.unknown(), host_id: z.unknown() })).max(1000),
+  meetings: z.array(z.object({ id: z.unknown().optional(), host_id: z.unknown().optional() })).max(1000),
 })
 const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 

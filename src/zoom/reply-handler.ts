@@ -43,7 +43,13 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  * Reads one answer. Built on undici's handler interface because `onRequestStart` comes after the connection stands and before
  * the first byte is written: that, and no list of error codes, proves that a request was never sent.
  */
-export function createReplyHandler({ timeoutMs, isPost, maxBodyBytes, resolve, reject }: ReplyHandlerOptions): ReplyHandler {
+export function createReplyHandler({
+  timeoutMs,
+  isPost,
+  maxBodyBytes,
+  resolve,
+  reject,
+}: ReplyHandlerOptions): ReplyHandler {
   let controller: Dispatcher.DispatchController | null = null
   let isSettled = false
   let head = { status: 0, headers: {} as Record<string, string> }

@@ -199,6 +199,23 @@ test('the app’s own token is no user’s', async () => {
   expect(codeOf(await get<Body>(sim, '/v2/users/me', body.access_token))).toEqual([400, 124])
 })
 
+test('the list of live meetings holds what has started and not ended, instant ones too', async () => {
+  const sim = await simulator()
+  const [instant, scheduled] = ['91000000001', '91000000002']
+  sim.addMeeting({ id: instant, host: HOST, type: 1, live: true })
+  sim.addMeeting({ id: scheduled, host: HOST })
+  const ask = await connected(sim)
+  const listed = async (type: string) => {
+    const { meetings } = (await ask(`/v2/users/me/meetings?type=${type}`)).body as { meetings: { id: number }[] }
+    return [instant, scheduled].filter((id) => meetings.some((meeting) => String(meeting.id) === id))
+  }
+  expect(await listed('live')).toEqual([instant])
+  expect(await listed('scheduled')).toEqual([scheduled])
+  sim.addMeeting({ id: instant, ended: true })
+  sim.addMeeting({ id: scheduled, live: true })
+  expect(await listed('live')).toEqual([scheduled])
+})
+
 test('meetings come in pages, whose tokens die after 15 minutes', async () => {
   const sim = await simulator()
   for (let index = 0; index < 4; index += 1) sim.addMeeting({ id: `9000000000${index}`, host: HOST })

@@ -1,8 +1,6 @@
-import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { jitter, sleep } from '../../lib/deadline.ts'
-import type { SyncState } from '../../plugins/sync-state.ts'
 import type { MeetingListType, MeetingPage, ZoomMeetings } from '../../zoom/meetings.ts'
 import type { ZoomUsers } from '../../zoom/users.ts'
 import type { BegunSync, SyncResult, SyncStore } from './sync-store.ts'
@@ -17,7 +15,7 @@ export interface SyncDeps {
     insert: (name: string, jobs: { singletonKey: string; data: { grantId: string } }[]) => Promise<void>
     wake: (name: string) => void
   }
-  log: Pick<FastifyBaseLogger, 'info' | 'warn'>
+  log: Record<'info' | 'warn', (fields: object, message: string) => void>
   now: () => number
   random: () => number
 }
@@ -149,7 +147,7 @@ export function createMeetingSync({ store, vault, zoomMeetings, users, queue, lo
       await enqueueAcrossTenants() // the next of the same account need not wait for the clock
     },
     /** Has a host's meetings read soon, at most once a minute. @throws not_found, store_unavailable */
-    async request(tenantId: string, hostId: string): Promise<SyncState> {
+    async request(tenantId: string, hostId: string) {
       const state = await store.request(tenantId, hostId)
       if (!state) throw new AppError('not_found', 'No such host.')
       return state

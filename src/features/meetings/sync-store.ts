@@ -21,7 +21,8 @@ export interface SyncResult {
 
 // longer than a page may take, its retry and the pause after it included
 const LEASE = `interval '90 s'`
-const ACCOUNT = `COALESCE(g.zoom_account_id, g.id::text)`
+/** Hashed: the row may outlive what is known of the account. */
+const ACCOUNT = `encode(sha256(convert_to(COALESCE(g.zoom_account_id, g.id::text), 'UTF8')), 'hex')`
 const STATE = `jsonb_build_object('status', s.status, 'started_at', s.started_at, 'finished_at', s.finished_at,
   'meetings', s.meetings, 'code', s.code) AS sync`
 
@@ -104,8 +105,10 @@ const PROGRESS = statement(
 /** Asked for once more meanwhile: again at once. $1 grant, $2 account, $3 status, $4 meetings, $5 code, $6 next, $7 rest, in seconds */
 const FINISH = statement(
   'meeting_sync_finish',
-  `WITH held AS (
-     UPDATE account_syncs SET held_until = now() + $7::int * interval '1 s' WHERE account_key = $2 AND grant_id = $1)
+  `WITH freed AS (DELETE FROM account_syncs WHERE account_key = $2 AND grant_id = $1 AND $7::int = 0),
+   held AS (
+     UPDATE account_syncs SET held_until = now() + $7::int * interval '1 s'
+      WHERE account_key = $2 AND grant_id = $1 AND $7::int > 0)
    UPDATE grant_syncs
       SET status = CASE WHEN requested_at > started_at THEN 'queued' ELSE $3 END, meetings = $4, code = $5, finished_at = now(),
           due_at = now() + CASE WHEN requested_at > started_at THEN 0 ELSE $6::int END * interval '1 s'
