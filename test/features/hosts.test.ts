@@ -37,6 +37,7 @@ describe('a host', () => {
       connected_at: expect.any(String),
       last_refreshed_at: expect.any(String),
       refresh_expires_at: expect.any(String),
+      sync: { status: 'queued', started_at: null, finished_at: null, meetings: 0, code: null },
     })
     expect(Date.parse(shown.refresh_expires_at) - Date.parse(shown.last_refreshed_at)).toBe(90 * DAY_MS)
   })

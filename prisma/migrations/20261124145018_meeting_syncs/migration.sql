@@ -1,6 +1,3 @@
--- AlterTable
-ALTER TABLE "meetings" ADD COLUMN     "seen_at" TIMESTAMPTZ(6);
-
 -- CreateTable
 CREATE TABLE "grant_syncs" (
     "grant_id" UUID NOT NULL,
@@ -27,9 +24,6 @@ CREATE TABLE "account_syncs" (
 -- CreateIndex
 CREATE INDEX "grant_syncs_due_at_idx" ON "grant_syncs"("due_at");
 
--- CreateIndex
-CREATE INDEX "meetings_observed_at_idx" ON "meetings"("observed_at");
-
 -- AddForeignKey
 ALTER TABLE "grant_syncs" ADD CONSTRAINT "grant_syncs_grant_id_fkey" FOREIGN KEY ("grant_id") REFERENCES "grants"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
@@ -47,10 +41,3 @@ BEGIN
          "status" = CASE s."status" WHEN 'running' THEN 'running' ELSE 'queued' END;
   RETURN NULL;
 END $$;
-CREATE TRIGGER "hosts_sync" AFTER INSERT ON "hosts" FOR EACH ROW EXECUTE FUNCTION "file_grant_sync"();
-CREATE TRIGGER "hosts_sync_again" AFTER UPDATE OF "grant_id", "consent_epoch", "connected_at" ON "hosts" FOR EACH ROW
-  EXECUTE FUNCTION "file_grant_sync"();
-
--- Those that are linked already come one after the other over the next hours.
-INSERT INTO "grant_syncs" ("grant_id", "due_at")
-SELECT DISTINCT ON ("grant_id") "grant_id", now() + random() * interval '6 hours' FROM "hosts";

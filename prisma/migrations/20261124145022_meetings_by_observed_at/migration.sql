@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "meetings_observed_at_idx" ON "meetings"("observed_at");
