@@ -33,7 +33,8 @@ export interface World {
 export async function startWorld(options: TestAppOptions = {}): Promise<World> {
   const t = await startTestApp(options)
   // a sync borrows a token as soon as its host is connected: here nobody but the bots and the test does
-  for (const trigger of ['hosts_sync', 'hosts_sync_again']) await rows(t, `ALTER TABLE hosts DISABLE TRIGGER ${trigger}`)
+  for (const trigger of ['hosts_sync', 'hosts_sync_again'])
+    await rows(t, `ALTER TABLE hosts DISABLE TRIGGER ${trigger}`)
   const proxy = await startPostgresProxy(String(t.settings.DATABASE_URL))
   const [kid, key] = String(t.settings.ENCRYPTION_KEYS).split(':') as [string, string]
   const keyring = createLocalKeyring([{ kid, key: Buffer.from(key, 'base64') }])

@@ -1,6 +1,6 @@
 import { type Sql, statement } from '../../lib/sql.ts'
 import type { SyncState } from '../../plugins/sync-state.ts'
-import { DECIDE, isGoneSince } from './conflict-rule.ts'
+import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
 
 /** A sync that this process has begun, and alone in its customer account. */
@@ -66,7 +66,7 @@ const DROP = statement(
 
 /**
  * Maps a page in every tenant that links the grant under its present consent. What was deleted since the page was asked for, or
- * whose user has been erased, stays away. $1 grant, $2 numbers, $3 when it was asked for
+ * whose user has been erased, stays away, and so does what the tenant took away at any time: a list is no news. $1 grant, $2 numbers, $3 when it was asked for
  */
 const MAP = statement(
   'meeting_sync_map',
@@ -79,7 +79,8 @@ const MAP = statement(
           meetingId: 'n.meeting_id',
           externalUserId: 'h.external_user_id',
           observedAt: '$3::timestamptz',
-        })})
+        })}
+        AND NOT ${isDeletedSince({ tenantId: 'h.tenant_id', meetingId: 'n.meeting_id', observedAt: "'-infinity'" })})
    INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
    SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, 'sync', $3::timestamptz FROM targets
     ORDER BY tenant_id, meeting_id
