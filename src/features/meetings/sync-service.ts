@@ -112,7 +112,7 @@ export function createMeetingSync({ store, vault, zoomMeetings, users, queue, lo
 
   function resultOf(error: unknown, { grantId, found, signal }: Flight): SyncResult {
     const meetings = found.size
-    if (signal.aborted) return { status: 'queued', meetings, code: null, nextSeconds: 1, restSeconds: 0 }
+    if (signal.aborted) return { status: 'queued', meetings, code: null, nextSeconds: 60, restSeconds: 0 }
     const code = error instanceof AppError ? error.code : 'internal_error'
     if (!(error instanceof AppError)) log.warn({ err: error, grant_id: grantId }, 'a sync of meetings failed')
     const restSeconds = code === 'zoom_rate_limited' ? waitOf(error as AppError) / 1000 : 0
