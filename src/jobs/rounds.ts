@@ -16,6 +16,12 @@ export interface Round {
 
 // soon after the start, yet not while a deployment starts all its replicas
 const FIRST_MS = [1000, 5000] as const
+/**
+ * Where the database is slow, rounds would hold connections all the time that requests need. So a round rests many times as long
+ * as its first look took: at 5 ms that is nothing, at 2 s the most there is.
+ */
+const REST_FACTOR = 20
+const LONGEST_REST_MS = 30_000
 
 /**
  * Starts every round on its own clock. Each first looks which database this is and whose, so that a running replica learns
@@ -28,12 +34,14 @@ export function startRounds({
   isForeign,
   log,
   random,
+  monotonicNow = () => performance.now(),
 }: {
   rounds: Round[]
   lookAtDatabase: () => Promise<void>
   isForeign: () => boolean
   log: Pick<FastifyBaseLogger, 'warn'>
   random: () => number
+  monotonicNow?: () => number
 }): () => Promise<void> {
   const stopping = new AbortController()
   const { signal } = stopping
@@ -47,18 +55,22 @@ export function startRounds({
       return false
     }
   }
-  async function once(tasks: Task[]): Promise<void> {
+  /** Gives how long the look at the database took, in milliseconds. */
+  async function once(tasks: Task[]): Promise<number> {
+    const startMs = monotonicNow()
     const isKnown = await succeeds({ name: 'look_at_database', run: lookAtDatabase })
-    if (!isKnown || isForeign()) return
+    const lookMs = monotonicNow() - startMs
+    if (!isKnown || isForeign()) return lookMs
     for (const task of tasks) if (!signal.aborted) await succeeds(task)
+    return lookMs
   }
   async function repeat({ tasks, everyMs: [leastMs, mostMs] }: Round): Promise<void> {
     let pauseMs = jitter(...FIRST_MS, random)
     for (;;) {
       await sleep(pauseMs, signal).catch(() => {}) // ends early where the process stops
       if (signal.aborted) return
-      await once(tasks)
-      pauseMs = jitter(leastMs, mostMs, random)
+      const restMs = Math.min(REST_FACTOR * (await once(tasks)), LONGEST_REST_MS)
+      pauseMs = Math.max(jitter(leastMs, mostMs, random), restMs)
     }
   }
   const running = rounds.map(repeat)

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { DEFAULT_MODES } from '../../simulator/seed.ts'
+import { createSyncStore } from '../../src/features/meetings/sync-store.ts'
 import { jobQueues } from '../../src/jobs/queues.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
@@ -85,6 +86,19 @@ describe('a sync', () => {
     expect(await nextHours(host)).toBeLessThan(7.3)
     await t.connectHost(host.externalUserId, host.email)
     expect(await isDue(host)).toBe(true)
+  })
+
+  test('of a grant that nobody uses waits until its access token lives again; one that is asked for does not', async () => {
+    const host = await newVaultHost(t)
+    await sync(host)
+    await rows(t, 'UPDATE grant_tokens SET access_expires_at = now() WHERE grant_id = $1', [host.grantId])
+    await rows(t, 'UPDATE grant_syncs SET due_at = now() WHERE grant_id = $1', [host.grantId])
+    const claimed = async () => (await createSyncStore(t.app.sql).claim(100)).includes(host.grantId)
+    expect(await claimed()).toBe(false)
+    expect(await nextHours(host)).toBeLessThan(1) // within the life of an access token that a bot brings
+    await t.api('POST', `/v1/hosts/${host.hostId}/sync`)
+    await rows(t, 'UPDATE grant_syncs SET due_at = now() WHERE grant_id = $1', [host.grantId])
+    expect(await claimed()).toBe(true)
   })
 
   test('finds a meeting that is under way and in no schedule, and none that has ended', async () => {

@@ -26,12 +26,28 @@ const ACCOUNT = `encode(sha256(convert_to(COALESCE(g.zoom_account_id, g.id::text
 const STATE = `jsonb_build_object('status', s.status, 'started_at', s.started_at, 'finished_at', s.finished_at,
   'meetings', s.meetings, 'code', s.code) AS sync`
 
+/** Asked for: worth a renewal of the access token. Any other sync takes the token as it is. */
+const IS_WANTED = `COALESCE(s.requested_at > COALESCE(s.finished_at, '-infinity'), false)`
+/** For longer than a sync takes, and than the margin below which whoever borrows a token has it renewed. */
+const IS_AWAKE = `EXISTS (SELECT FROM grant_tokens t WHERE t.grant_id = s.grant_id AND t.access_expires_at > now() + interval '10 min')`
+/**
+ * A grant that nobody uses is not refreshed to look at its meetings: every needless refresh is a risk. It is looked at again within
+ * the hour that an access token lives: a bot, its announcement or the keep-alive wakes it, and then it is read. $1 how many
+ */
+const LET_SLEEP = statement(
+  'meeting_sync_let_sleep',
+  `UPDATE grant_syncs SET due_at = now() + interval '50 min' WHERE grant_id IN (
+     SELECT s.grant_id FROM grant_syncs s
+      WHERE s.due_at <= now() AND NOT ${IS_WANTED} AND NOT ${IS_AWAKE} ORDER BY s.due_at LIMIT $1)`,
+)
+const SLEEPERS_AT_ONCE = 500
+
 /** One of each account, the longest due first. A job that dies is due again. $1 how many */
 const CLAIM = statement(
   'meeting_sync_claim',
   `WITH due AS (
      SELECT s.grant_id, s.due_at, ${ACCOUNT} AS account_key FROM grant_syncs s JOIN grants g ON g.id = s.grant_id
-      WHERE s.due_at <= now()
+      WHERE s.due_at <= now() AND (${IS_WANTED} OR ${IS_AWAKE})
         AND NOT EXISTS (SELECT FROM account_syncs a WHERE a.account_key = ${ACCOUNT} AND a.held_until > now())
       ORDER BY s.due_at LIMIT 20 * $1::int),
    first AS (SELECT DISTINCT ON (account_key) grant_id, due_at FROM due ORDER BY account_key, due_at),
@@ -147,6 +163,7 @@ export function createSyncStore(sql: Sql) {
   return {
     /** Grants whose time has come, at most so many; they are not given again for three minutes. */
     async claim(most: number): Promise<string[]> {
+      await sql.rows(LET_SLEEP, [SLEEPERS_AT_ONCE])
       const claimed = await sql.rows<{ grantId: string }>(CLAIM, [most])
       return claimed.map(({ grantId }) => grantId)
     },

@@ -93,3 +93,15 @@ describe('stopping', () => {
     expect([after.mock.calls.length, log.warn.mock.calls.length]).toEqual([0, 0])
   })
 })
+
+test('where the database takes 2 s to answer, rounds of every second rest half a minute: requests need the connections', async () => {
+  const run = vi.fn(async () => {})
+  const slowly = () => new Promise<void>((resolve) => setTimeout(resolve, 2000))
+  start([{ ...roundOf(run), everyMs: [1000, 1000] }], { look: slowly })
+  await vi.advanceTimersByTimeAsync(3000)
+  expect(run).toHaveBeenCalledTimes(1)
+  await vi.advanceTimersByTimeAsync(29_000)
+  expect(run).toHaveBeenCalledTimes(1)
+  await vi.advanceTimersByTimeAsync(4000)
+  expect(run).toHaveBeenCalledTimes(2)
+})
