@@ -7,7 +7,7 @@ import { BUSY_MACHINE, mint, PATIENT, startWorld, type World } from './world.ts'
 
 vi.setConfig(BUSY_MACHINE)
 
-const POOL = 3
+const POOL = 8 // near the default: half a dozen rounds of jobs share it with the requests
 const STORED = { status: 'connected', gen: 2, isIntentOpen: false, leaseSeconds: 0, attempts: ['ok'] }
 let world: World
 let target: Replica
