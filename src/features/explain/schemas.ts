@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import { grantState, grantStatus } from '../../plugins/grant-state.ts'
+import { mappingState } from '../../plugins/mapping-state.ts'
+import { mintKind, mintLine } from '../../plugins/mint-line.ts'
 import { isoTime, objectId } from '../../plugins/responses.ts'
 import { MEETING_ID } from '../../zoom/meeting-id.ts'
-
-const kind = z.enum(['join', 'obf', 'zak', 'access'])
-const source = z.enum(['api', 'event', 'sync', 'lookup'])
 
 export const explainPassParams = z.object({ id: objectId() })
 export const explainMeetingParams = z.object({
@@ -13,7 +12,7 @@ export const explainMeetingParams = z.object({
 
 const explainedPass = z.object({
   id: z.uuid(),
-  kinds: z.array(kind),
+  kinds: z.array(mintKind),
   on_behalf_of: z.array(
     z.object({ id: z.uuid().nullable(), external_user_id: z.string(), status: grantStatus.nullable() }),
   ),
@@ -22,24 +21,8 @@ const explainedPass = z.object({
   created_at: isoTime(),
 })
 
-const explainedMapping = z.object({
-  host_id: z.uuid().nullable(),
-  external_user_id: z.string().nullable(),
-  organization_id: z.uuid().nullable(),
-  source,
-  observed_at: isoTime(),
-  replaced: z
-    .object({
-      source,
-      host_id: z.uuid().nullable(),
-      organization_id: z.uuid().nullable(),
-      observed_at: isoTime(),
-    })
-    .nullable(),
-  /** Why this claim stands and no other. */
-  rule: z.string(),
-  updated_at: isoTime(),
-})
+/** `rule`: why this claim stands and no other. */
+const explainedMapping = z.object({ ...mappingState, rule: z.string() })
 
 /** Each null where it is unknown, all where `reason` says why. */
 const explainedSettings = z.object({
@@ -48,20 +31,6 @@ const explainedSettings = z.object({
   auto_recording: z.string().nullable(),
   waiting_room: z.boolean().nullable(),
   join_before_host: z.boolean().nullable(),
-})
-
-const explainedMint = z.object({
-  id: z.uuid(),
-  kind,
-  host_id: z.uuid().nullable(),
-  pass_id: z.uuid().nullable(),
-  outcome: z.string(),
-  reason: z.string().nullable(),
-  zoom_status: z.int().nullable(),
-  zoom_code: z.int().nullable(),
-  duration_ms: z.int().nullable(),
-  request_id: z.string(),
-  created_at: isoTime(),
 })
 
 const explainedCause = z.object({
@@ -82,6 +51,6 @@ export const explanationResponse = z.object({
   host: z.object({ id: z.uuid(), external_user_id: z.string(), ...grantState }).nullable(),
   organization: z.object({ id: z.uuid(), ...grantState }).nullable(),
   settings: explainedSettings,
-  mints: z.array(explainedMint),
+  mints: z.array(z.object(mintLine)),
   causes: z.array(explainedCause),
 })

@@ -1,5 +1,7 @@
 import { grantStateOf } from '../../plugins/grant-state.ts'
-import type { ExplainedMapping, ExplainedMint, ExplainedPass, Explanation } from './service.ts'
+import { mappingStateOf } from '../../plugins/mapping-state.ts'
+import { mintLineOf } from '../../plugins/mint-line.ts'
+import type { ExplainedPass, Explanation } from './service.ts'
 import type { SettingsView } from './settings.ts'
 
 const passOf = (pass: ExplainedPass) => ({
@@ -15,20 +17,6 @@ const passOf = (pass: ExplainedPass) => ({
   created_at: pass.createdAt.toISOString(),
 })
 
-const mappingOf = (mapping: ExplainedMapping & { rule: string }) => ({
-  host_id: mapping.hostId,
-  external_user_id: mapping.externalUserId,
-  organization_id: mapping.organizationId,
-  source: mapping.source,
-  observed_at: mapping.observedAt.toISOString(),
-  replaced: mapping.replaced && {
-    ...mapping.replaced,
-    observed_at: new Date(mapping.replaced.observed_at).toISOString(),
-  },
-  rule: mapping.rule,
-  updated_at: mapping.updatedAt.toISOString(),
-})
-
 const settingsOf = (settings: SettingsView) => ({
   reason: settings.isKnown ? null : settings.reason,
   local_recording: settings.isKnown ? settings.localRecording : null,
@@ -37,31 +25,17 @@ const settingsOf = (settings: SettingsView) => ({
   join_before_host: settings.isKnown ? settings.joinBeforeHost : null,
 })
 
-const mintOf = (mint: ExplainedMint) => ({
-  id: mint.id,
-  kind: mint.kind,
-  host_id: mint.hostId,
-  pass_id: mint.passId,
-  outcome: mint.outcome,
-  reason: mint.reason,
-  zoom_status: mint.zoomStatus,
-  zoom_code: mint.zoomCode,
-  duration_ms: mint.durationMs,
-  request_id: mint.requestId,
-  created_at: mint.createdAt.toISOString(),
-})
-
 /** An explanation as the API and `latchkey explain --json` show it: no address, no name, no token, no URL. */
 export function explanationOf({ meetingId, pass, mapping, host, organization, ...rest }: Explanation) {
   return {
     meeting_id: meetingId,
     pass: pass && passOf(pass),
-    mapping: mapping && mappingOf(mapping),
+    mapping: mapping && { ...mappingStateOf(mapping), rule: mapping.rule },
     personal_room_of: rest.personalRoomOf,
     host: host && { id: host.id, external_user_id: host.externalUserId, ...grantStateOf(host, host.kinds) },
     organization: organization && { id: organization.id, ...grantStateOf(organization, ['join']) },
     settings: settingsOf(rest.settings),
-    mints: rest.mints.map(mintOf),
+    mints: rest.mints.map(mintLineOf),
     causes: rest.causes.map(({ cause, likelihood, why, nextStep }) => ({
       cause,
       likelihood,

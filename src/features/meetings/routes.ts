@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { mappingStateOf } from '../../plugins/mapping-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
 import {
   batchMeetingsBody,
@@ -15,19 +16,7 @@ import type { Mapping } from './store.ts'
 // a thousand rows with external user ids of some length; still parsed in a few milliseconds
 const BATCH_BODY_BYTES = 256 * 1024
 
-const shape = (mapping: Mapping) => ({
-  meeting_id: mapping.meetingId,
-  host_id: mapping.hostId,
-  external_user_id: mapping.externalUserId,
-  organization_id: mapping.organizationId,
-  source: mapping.source,
-  observed_at: mapping.observedAt.toISOString(),
-  replaced: mapping.replaced && {
-    ...mapping.replaced,
-    observed_at: new Date(mapping.replaced.observed_at).toISOString(),
-  },
-  updated_at: mapping.updatedAt.toISOString(),
-})
+const shape = (mapping: Mapping) => ({ meeting_id: mapping.meetingId, ...mappingStateOf(mapping) })
 const read = { caller: 'meetings:read' } as const
 const write = { caller: 'meetings:write' } as const
 const tags = ['meetings']

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { externalUserId, isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
+import { mappingSource, mappingState } from '../../plugins/mapping-state.ts'
+import { externalUserId, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
 import { MEETING_ID } from '../../zoom/meeting-id.ts'
 import type { MappingTarget } from './store.ts'
 
 const ONE_TARGET = 'must name exactly one of host_id, external_user_id and organization_id'
-const source = z.enum(['api', 'event', 'sync', 'lookup'])
 const meetingId = z.string().regex(MEETING_ID, 'must be 9 to 12 digits')
 
 const target = z
@@ -22,7 +22,11 @@ const target = z
 
 export const meetingParams = z.object({ meeting_id: meetingId })
 export const putMeetingBody = target
-export const listMeetingsQuery = z.object({ ...pageQuery, host_id: objectId().optional(), source: source.optional() })
+export const listMeetingsQuery = z.object({
+  ...pageQuery,
+  host_id: objectId().optional(),
+  source: mappingSource.optional(),
+})
 
 const text = z.string().max(2000)
 
@@ -43,20 +47,7 @@ export const batchMeetingsBody = z.strictObject({ meetings: z.array(batchRow).ma
 
 export const meetingResponse = z.object({
   meeting_id: z.string(),
-  host_id: z.uuid().nullable(),
-  external_user_id: z.string().nullable(),
-  organization_id: z.uuid().nullable(),
-  source,
-  observed_at: isoTime(),
-  replaced: z
-    .object({
-      source,
-      host_id: z.uuid().nullable(),
-      organization_id: z.uuid().nullable(),
-      observed_at: isoTime(),
-    })
-    .nullable(),
-  updated_at: isoTime(),
+  ...mappingState,
 })
 
 export const meetingsResponse = pageOf(meetingResponse)

@@ -1,23 +1,11 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { mintLineOf } from '../../plugins/mint-line.ts'
 import { errorResponses } from '../../plugins/responses.ts'
 import { listMintsQuery, mintsResponse } from './schemas.ts'
 import type { MintService } from './service.ts'
 import type { Mint } from './store.ts'
 
-const shape = (mint: Mint & { outcome: string }) => ({
-  id: mint.id,
-  kind: mint.kind,
-  meeting_id: mint.meetingId,
-  host_id: mint.hostId,
-  pass_id: mint.passId,
-  outcome: mint.outcome,
-  reason: mint.reason,
-  zoom_status: mint.zoomStatus,
-  zoom_code: mint.zoomCode,
-  duration_ms: mint.durationMs,
-  request_id: mint.requestId,
-  created_at: mint.createdAt.toISOString(),
-})
+const shape = (mint: Mint & { outcome: string }) => ({ ...mintLineOf(mint), meeting_id: mint.meetingId })
 
 export const mintRoutes: FastifyPluginAsyncZod<{ mints: Pick<MintService, 'list'> }> = async (app, { mints }) => {
   app.get(

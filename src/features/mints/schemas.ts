@@ -1,8 +1,7 @@
 import { z } from 'zod'
-import { isoTime, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
+import { mintKind, mintLine } from '../../plugins/mint-line.ts'
+import { objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
 import { MEETING_ID } from '../../zoom/meeting-id.ts'
-
-const kind = z.enum(['join', 'obf', 'zak', 'access'])
 
 export const listMintsQuery = z.object({
   ...pageQuery,
@@ -12,23 +11,9 @@ export const listMintsQuery = z.object({
     .string()
     .regex(/^[a-z_]{1,50}$/, 'must be minted, unknown or an error code')
     .optional(),
-  kind: kind.optional(),
+  kind: mintKind.optional(),
 })
 
-const mintResponse = z.object({
-  id: z.uuid(),
-  kind,
-  meeting_id: z.string().nullable(),
-  host_id: z.uuid().nullable(),
-  pass_id: z.uuid().nullable(),
-  /** `minted`, an error code, or `unknown` while the outcome is on its way or the process died before it was written. */
-  outcome: z.string(),
-  reason: z.string().nullable(),
-  zoom_status: z.int().nullable(),
-  zoom_code: z.int().nullable(),
-  duration_ms: z.int().nullable(),
-  request_id: z.string(),
-  created_at: isoTime(),
-})
+const mintResponse = z.object({ ...mintLine, meeting_id: z.string().nullable() })
 
 export const mintsResponse = pageOf(mintResponse)
