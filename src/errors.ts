@@ -93,6 +93,10 @@ export class AppError extends Error {
   }
 }
 
+/** Refuses one field of a body: `message` goes on after its name, as in "meeting is required". */
+export const invalidField = (field: string, message: string) =>
+  new AppError('invalid_request', `${field} ${message}`, { errors: [{ path: `body/${field}`, message }] })
+
 /** A copy of another installation's database: what Zoom would notice is off until the operator adopts it. */
 export const foreignDatabase = () =>
   new AppError('foreign_database', 'This database was first used by another installation; see latchkey grants adopt.')

@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.ts'
+import { AppError, invalidField } from '../../errors.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import { newWebhookSecret } from '../../lib/standard-webhooks.ts'
@@ -49,8 +49,7 @@ const placeOf = ({ id, tenantId }: Pick<EndpointRow, 'id' | 'tenantId'>, column:
 export function createEndpointService({ store, box, cursors, allowsLoopback, now }: EndpointDeps) {
   function checkUrl(url: string): void {
     const fault = receiverUrlFault(url, { allowsLoopback })
-    if (fault === null) return
-    throw new AppError('invalid_request', `url ${fault}`, { errors: [{ path: 'body/url', message: fault }] })
+    if (fault !== null) throw invalidField('url', fault)
   }
 
   const livingUntil = ({ previousSecretUntil: until }: EndpointRow) =>

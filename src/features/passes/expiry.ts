@@ -1,17 +1,13 @@
-import { AppError } from '../../errors.ts'
+import { invalidField } from '../../errors.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 const AFTER_JOIN_MS = DAY_MS
 const WITHOUT_JOIN_MS = 30 * DAY_MS
 const LONGEST_MS = 400 * DAY_MS
 
-function refuse(message: string): AppError {
-  return new AppError('invalid_request', `expires_at ${message}`, { errors: [{ path: 'body/expires_at', message }] })
-}
-
 function checked(expiresAt: Date, nowMs: number): Date {
-  if (expiresAt.getTime() <= nowMs) throw refuse('must be in the future')
-  if (expiresAt.getTime() > nowMs + LONGEST_MS) throw refuse('must be within 400 days')
+  if (expiresAt.getTime() <= nowMs) throw invalidField('expires_at', 'must be in the future')
+  if (expiresAt.getTime() > nowMs + LONGEST_MS) throw invalidField('expires_at', 'must be within 400 days')
   return expiresAt
 }
 

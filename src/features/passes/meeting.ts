@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.ts'
+import { invalidField } from '../../errors.ts'
 import { type PersonalLink, parseMeetingReference } from '../../zoom/meeting-id.ts'
 
 /** What passes ask of the map of meetings. */
@@ -46,14 +46,12 @@ export async function meetingIdOf(
 }
 
 const unknownLink = () =>
-  refuse(
+  invalidField(
+    'meeting',
     'is a personal link (/my/…), which holds no meeting number, and it is no connected host’s as far as Zoom tells (it does with the scope user:read:user). Give the number that the invitation shows, or connect its owner (again)',
   )
 const ambiguousLink = () =>
-  refuse(
+  invalidField(
+    'meeting',
     'is a personal link (/my/…), which holds no meeting number, and more than one connected host has it. Give the number that the invitation shows',
   )
-
-function refuse(message: string): AppError {
-  return new AppError('invalid_request', `meeting ${message}`, { errors: [{ path: 'body/meeting', message }] })
-}

@@ -1,4 +1,4 @@
-import { AppError } from '../../../errors.ts'
+import { AppError, invalidField } from '../../../errors.ts'
 import { type CursorCodec, toPage } from '../../../lib/cursor.ts'
 import { uuidv7 } from '../../../lib/ids.ts'
 import type { SecretBox } from '../../../secrets/box.ts'
@@ -73,8 +73,7 @@ function checkRedirectUri(value: string | null | undefined, isProduction: boolea
   if (!value || value.startsWith('https:')) return
   const isLoopback = ['localhost', '127.0.0.1', '[::1]'].includes(new URL(value).hostname)
   if (!isProduction && isLoopback) return
-  const message = 'must be https (http only on loopback, outside production)'
-  throw new AppError('invalid_request', `redirect_uri ${message}`, { errors: [{ path: 'body/redirect_uri', message }] })
+  throw invalidField('redirect_uri', 'must be https (http only on loopback, outside production)')
 }
 
 /** The operator's Zoom apps: the environment's, shared ones, and those of one tenant. */
