@@ -51,6 +51,8 @@ export function createAuthorize(state: State, grants: Grants) {
   /** The user consents: issues a code and says where the browser goes with it. @throws Refusal */
   function consent(given: Partial<AuthorizeParameters>, user: User): { code: string; location: string } {
     const { app, redirectUri, challenge, challengeMethod } = check(given)
+    if (app.kind === 'account' && user.role === 'member')
+      throw refuse(4700, 'You do not have permission to add this app for your account; ask your Zoom admin.')
     const code = grants.issueCode({
       clientId: app.client_id,
       userId: user.id,

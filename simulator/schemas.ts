@@ -29,6 +29,7 @@ export const userInput = z
     vanity_url: z.string().optional(),
     verified: z.boolean().optional(),
     status: z.enum(['active', 'deactivated']).optional(),
+    role: z.enum(['owner', 'admin', 'member']).optional(),
     local_recording: z.boolean().optional(),
     waiting_room: z.boolean().optional(),
     can_host: z.boolean().optional(),

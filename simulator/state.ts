@@ -25,6 +25,8 @@ export interface User {
   vanity_url: string
   verified: boolean | null
   status: 'active' | 'deactivated'
+  /** Only owners and admins may add an app of kind `account`. */
+  role: 'owner' | 'admin' | 'member'
   local_recording: boolean
   waiting_room: boolean
   can_host: boolean
@@ -167,6 +169,7 @@ function newUser(id: string, email: string, index: number): User {
     vanity_url: '',
     verified: null,
     status: 'active',
+    role: 'owner',
     local_recording: true,
     waiting_room: true,
     can_host: true,

@@ -16,6 +16,7 @@ import { createKeyRotation } from './secrets/key-rotation.ts'
 import { createKeyStatus } from './secrets/key-status.ts'
 import { createKeyWatch } from './secrets/key-watch.ts'
 import { createInstallation } from './startup.ts'
+import { createZoomAccountUsers } from './zoom/account-users.ts'
 import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMeetingOwner } from './zoom/meeting-owner.ts'
 import { createZoomMeetings } from './zoom/meetings.ts'
@@ -46,6 +47,7 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
     zoomSettings: createZoomSettings({ http: api }),
     zoomMeetingOwner: createZoomMeetingOwner({ http: api }),
     zoomMeetings: createZoomMeetings({ http: lists, now: Date.now }),
+    accountUsers: createZoomAccountUsers({ http: lists, now: Date.now }),
     zoomMint: createZoomMint({ http: api, timeoutMs: ZOOM_TIMEOUT_MS }),
     closeUpstreams: () => Promise.all([tokenEndpoint.close(), api.close(), lists.close()]),
   }

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { createAccountStore } from './features/meetings/account-store.ts'
 import { createMeetingLookup } from './features/meetings/lookup.ts'
 import { createLookupStore } from './features/meetings/lookup-store.ts'
 import { createLedger } from './features/mints/ledger.ts'
@@ -22,6 +23,7 @@ function createLookup(app: FastifyInstance, foundation: ReturnType<typeof create
   const monotonicNow = () => performance.now()
   return createMeetingLookup({
     store: createLookupStore(app.sql),
+    accounts: createAccountStore(app.sql),
     vault: foundation.vault,
     ownerOf: foundation.zoomMeetingOwner.ownerOf,
     quota: createQuota({ ...QUESTIONS_PER_TENANT, monotonicNow }),

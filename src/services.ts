@@ -171,15 +171,14 @@ function createZoomEvents(
   app: FastifyInstance,
   { box, endings, installation }: Foundation,
   deps: Pick<OperatorServices, 'zoomApps'> &
-    Pick<ZoomEventDeps, 'applyToMeetings'> &
+    Pick<ZoomEventDeps, 'applyToMeetings' | 'account'> &
     Pick<ServiceOptions, 'metrics' | 'now'>,
 ) {
-  const { zoomApps, applyToMeetings, metrics, now } = deps
+  const { metrics, now, ...rest } = deps
   return createZoomEventService({
+    ...rest,
     store: createInboxStore(app.sql),
-    zoomApps,
     endings,
-    applyToMeetings,
     box,
     isForeignDatabase: installation.isForeign,
     log: app.log,
@@ -231,7 +230,15 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   const { vault, cursors } = foundation
   const operator: OperatorServices = createOperatorServices(app, foundation, now)
   const { hosts, recallWorkspaces } = operator
-  const { meetings, meetingSync } = createMeetings({ ...foundation, prisma, sql, log, now, random: Math.random })
+  const { meetings, meetingSync, eventGaps } = createMeetings({
+    ...foundation,
+    prisma,
+    sql,
+    log,
+    now,
+    random: Math.random,
+    count: metrics.countMissedEvents,
+  })
   const passes = createPassService({
     store: createPassStore(prisma, sql),
     cursors,
@@ -262,11 +269,13 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     zoomEvents: createZoomEvents(app, foundation, {
       ...operator,
       applyToMeetings: meetings.applyEventAcrossTenants,
+      account: meetingSync,
       metrics,
       now,
     }),
     meetings,
     meetingSync,
+    eventGaps,
     passes,
     ...minting,
     explain: createExplain({ ...foundation, ...operator, ...minting, passes, meetings, now }),

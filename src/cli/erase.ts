@@ -76,6 +76,7 @@ async function cleanUp({ connectSessions, idempotencyKeys, grantUpkeep, erasure 
     answers: answers + swept.answers,
     data_keys: swept.dataKeys,
     persons: swept.persons,
+    account_users: swept.accountUsers,
     rows_of_gone_tenants: swept.rowsOfGoneTenants,
   }
 }

@@ -43,6 +43,16 @@ export const CHECKS: Check[] = [
     statement: counted('person', `${GRANTS} WHERE ${HOLDS_PERSON} AND ${IS_LET_GO}`),
   },
   {
+    what: 'user of an account that no organization links, or whose admin took the grant away',
+    table: 'account_users',
+    statement: counted(
+      'account_users',
+      `account_users u WHERE NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = u.grant_id)
+         OR EXISTS (SELECT FROM grant_tokens t WHERE t.grant_id = u.grant_id AND t.status_reason = 'deauthorized')`,
+      'grant_id',
+    ),
+  },
+  {
     what: 'data key whose grant or tenant is gone',
     table: 'data_keys',
     statement: counted('data_keys', `data_keys d WHERE ${HAS_NO_OWNER}`),

@@ -32,6 +32,7 @@ export interface Swept {
   dataKeys: number
   answers: number
   persons: number
+  accountUsers: number
   rowsOfGoneTenants: number
 }
 
@@ -49,6 +50,11 @@ const SWEEP_PERSONS = statement(
   `UPDATE grants g SET ${NO_PERSON} FROM grant_tokens t
     WHERE t.grant_id = g.id AND t.status = 'disconnected' AND ${HOLDS_PERSON}
    RETURNING 1`,
+)
+/** Read while the last organization of the account went. */
+const SWEEP_ACCOUNT_USERS = statement(
+  'erasure_sweep_account_users',
+  `DELETE FROM account_users u WHERE NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = u.grant_id) RETURNING 1`,
 )
 
 const DELETED_AT_ONCE = 1000
@@ -117,6 +123,7 @@ export function createErasure(sql: Sql) {
     async sweepAcrossTenants(signal?: AbortSignal): Promise<Swept> {
       const swept: Swept = {
         persons: await changed(SWEEP_PERSONS),
+        accountUsers: await changed(SWEEP_ACCOUNT_USERS),
         answers: await changed(SWEEP_ANSWERS),
         dataKeys: await changed(SWEEP_KEYS),
         rowsOfGoneTenants: 0,

@@ -79,6 +79,7 @@ const endingOf = (label: string, who: string) =>
        DELETE FROM meetings m USING linked l
         WHERE m.tenant_id = l.tenant_id AND m.external_user_id = l.external_user_id AND l.organization_id IS NULL
           AND m.source <> 'api'),
+     account AS (DELETE FROM account_users u USING tokens x WHERE u.grant_id = x.grant_id),
      meetings_of_organizations AS (
        DELETE FROM meetings m USING linked l
         WHERE m.tenant_id = l.tenant_id AND m.organization_id = l.organization_id AND m.source <> 'api'),

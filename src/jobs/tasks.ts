@@ -53,6 +53,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
       tasks: [
         { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
         { name: 'zoom_webhook_silence', run: () => zoomEvents.findSilenceAcrossTenants() },
+        { name: 'zoom_event_gaps', run: () => services.eventGaps.reportAcrossTenants() },
         { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
         { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },
         { name: 'silent_meetings', run: () => services.meetingSync.purgeAcrossTenants() },

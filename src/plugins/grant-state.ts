@@ -27,12 +27,12 @@ export const grantState = {
 }
 
 /** Fills `grantState`; `kinds` are the tokens that this link is for, whose scopes it must have. */
-export const grantStateOf = (grant: LinkedGrant, kinds: TokenKind[]) => ({
+export const grantStateOf = (grant: LinkedGrant, kinds: TokenKind[], link?: 'host' | 'organization') => ({
   status: grant.status,
   status_reason: grant.statusReason,
   scopes: grant.scopes,
   missing_scopes: missingScopes(grant.scopes, kinds),
-  degraded: degradedParts(grant.scopes),
+  degraded: degradedParts(grant.scopes, link),
   connected_at: grant.connectedAt.toISOString(),
   last_refreshed_at: grant.lastRefreshedAt?.toISOString() ?? null,
   refresh_expires_at: refreshExpiryOf(grant.lastRefreshedAt)?.toISOString() ?? null,

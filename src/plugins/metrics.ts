@@ -57,6 +57,11 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     labelNames: ['event', 'outcome'] as const,
     registers,
   })
+  const missedEvents = new Counter({
+    name: 'latchkey_zoom_events_missed_total',
+    help: 'Meetings that a sync alone has found although Zoom should have told of them by events.',
+    registers,
+  })
   const lookups = new Counter({
     name: 'latchkey_meeting_lookups_total',
     help: 'Searches for the host of an unmapped meeting by outcome: found, looked_up, lookup_incomplete, quota, mapping_deleted.',
@@ -78,6 +83,7 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     },
     countDelivery: (outcome: 'delivered' | 'retried' | 'failed'): void => deliveries.inc({ outcome }),
     countZoomEvent: (event: string, outcome: string): void => zoomEvents.inc({ event, outcome }),
+    countMissedEvents: (meetings: number): void => missedEvents.inc(meetings),
     countLookup: (outcome: string): void => lookups.inc({ outcome }),
     countLookupQuestion: (answer: string): void => questions.inc({ answer }),
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),

@@ -3,7 +3,7 @@ import { isMeetingEvent, type MeetingEvent, parseMeetingEvent } from './meeting-
 
 /** What an event says of a user, whatever it is called and wherever it says so. */
 export interface UserEvent {
-  type: 'app_deauthorized' | 'user.deactivated' | 'user.activated' | 'user.deleted' | 'user.disassociated'
+  type: 'app_deauthorized' | (typeof USER_EVENTS)[number]
   zoomUserId: string
   zoomAccountId: string | null
   /** Of the app, where the event names it. */
@@ -35,7 +35,13 @@ const deauthorized = z.object({
 })
 const ofUser = z.object({ account_id: identifier.optional(), object: z.object({ id: identifier }) })
 
-const USER_EVENTS = ['user.deactivated', 'user.activated', 'user.deleted', 'user.disassociated'] as const
+const USER_EVENTS = [
+  'user.created',
+  'user.deactivated',
+  'user.activated',
+  'user.deleted',
+  'user.disassociated',
+] as const
 const isUserEvent = (name: string): name is (typeof USER_EVENTS)[number] => USER_EVENTS.includes(name as never)
 
 /** Milliseconds, of a plausible time and none to come; Zoom's documentation knows events without one. */

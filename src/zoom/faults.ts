@@ -68,6 +68,12 @@ export function isRefusalOfMeeting(reply: ZoomReply): boolean {
   return isRefusal(reply) && code !== undefined && code !== 124 && reply.status !== 401 && reply.status !== 429
 }
 
+/** Whether Zoom has said that there is no such user, or none in the account of whoever asks. */
+export function isNoSuchUser(reply: ZoomReply): boolean {
+  const { code } = refusalOf(reply)
+  return isRefusal(reply) && (code === 1001 || code === 1010)
+}
+
 /** Our error for an answer that carried no token. Status and code go to the ledger, the text stays behind. */
 export function mintFault(reply: ZoomReply, { kind }: { kind: TokenKind }): AppError {
   const { status } = reply

@@ -44,6 +44,12 @@ const OPTIONAL: Record<DegradedPart, Requirement> = {
   settings: { scope: 'user:read:settings', alternatives: ['user:read:settings:admin', 'user:read', 'user:read:admin'] },
 }
 
+/** Beside the meetings of each: an account's users can be listed. */
+const LIST_USERS: Requirement = {
+  scope: 'user:read:list_users:admin',
+  alternatives: ['user:read:list_users:master', 'user:read:admin'],
+}
+
 /** Any of them lets Zoom be asked whose a meeting is. */
 export const MEETING_SCOPES = [
   'meeting:read:meeting',
@@ -66,9 +72,12 @@ export function missingScopes(granted: string[], kinds: TokenKind[]): string[] {
 }
 
 /** What works less well for want of an optional scope. */
-export function degradedParts(granted: string[]): DegradedPart[] {
+export function degradedParts(granted: string[], link: 'host' | 'organization' = 'host'): DegradedPart[] {
   const isMissing = isMissingIn(granted)
-  return (['profile', 'sync', 'settings'] as const).filter((part) => isMissing(OPTIONAL[part]))
+  const lacksUsers = link === 'organization' && isMissing(LIST_USERS)
+  return (['profile', 'sync', 'settings'] as const).filter(
+    (part) => isMissing(OPTIONAL[part]) || (part === 'sync' && lacksUsers),
+  )
 }
 
 function isMissingIn(granted: string[]): (requirement: Requirement) => boolean {

@@ -136,7 +136,8 @@ export function createCompletion(deps: CompletionDeps) {
     const account = (person.profile.outcome === 'known' ? person.profile.email : null) ?? person.zoomUserId
     if (kind === 'organization') {
       const linked = await organizations.link(tenantId, { ...common, zoomAccountId: person.zoomAccountId })
-      await release(linked.replacedGrantId)
+      // not revoked at Zoom: whether that would end the app for the whole account, this admin's grant with it, is not documented
+      await release(linked.replacedGrantId, { revoke: false })
       requireLiving(await organizations.byId(tenantId, linked.organizationId))
       return { kind, organizationId: linked.organizationId, account }
     }
@@ -161,9 +162,9 @@ export function createCompletion(deps: CompletionDeps) {
   }
 
   /** Ends a grant that nobody links. Its own trouble changes nothing for this flow, which is decided; an operator must know. */
-  async function release(grantId: string | null): Promise<void> {
+  async function release(grantId: string | null, { revoke } = { revoke: true }): Promise<void> {
     if (grantId === null) return
-    await vault.releaseIfUnlinked(grantId, { revoke: true }).catch((error: unknown) => {
+    await vault.releaseIfUnlinked(grantId, { revoke }).catch((error: unknown) => {
       log.error({ err: error, grant_id: grantId }, 'a grant that nobody links could not be released')
     })
   }

@@ -1,6 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { isUniqueViolation } from '../../lib/database-errors.ts'
-import type { SyncState } from '../../plugins/sync-state.ts'
+import { linkedSyncSql, type SyncState } from '../../plugins/sync-state.ts'
 
 /** A tenant's connected Zoom user: the link and the state of its grant, never its tokens. */
 export interface Host {
@@ -65,11 +65,7 @@ export const HOST_COLUMNS = Prisma.sql`
   CASE WHEN zoom_user_id NOT LIKE 'erased:%' THEN zoom_user_id END AS "zoomUserId",
   zoom_account_id AS "zoomAccountId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
   connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt",
-  -- nothing of what was read for others after the user's consent here was withdrawn
-  (SELECT jsonb_build_object('status', y.status, 'started_at', y.started_at, 'finished_at', y.finished_at,
-                             'meetings', y.meetings, 'code', y.code)
-     FROM grant_syncs y
-    WHERE y.grant_id = host_states.grant_id AND (host_states.status <> 'reconnect_required' OR host_states.grant_status <> 'connected')) AS sync`
+  ${Prisma.raw(linkedSyncSql('host_states'))}`
 
 /** What `host_states` is filtered by, each beginning with AND. */
 export const filterConditions = (filter: HostFilter): Prisma.Sql[] => [

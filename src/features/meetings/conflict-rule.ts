@@ -7,7 +7,7 @@
 export const DECIDE = `
   ON CONFLICT (tenant_id, meeting_id) DO UPDATE
      SET external_user_id = excluded.external_user_id, organization_id = excluded.organization_id,
-         source = excluded.source, observed_at = excluded.observed_at,
+         zoom_user_id = excluded.zoom_user_id, source = excluded.source, observed_at = excluded.observed_at,
          updated_at = CASE WHEN excluded.source <> 'api' AND ${isSameWord()} THEN meetings.updated_at ELSE now() END,
          replaced = CASE WHEN ${isSameWord()} THEN meetings.replaced ELSE jsonb_build_object(
            'source', meetings.source, 'organization_id', meetings.organization_id, 'observed_at', meetings.observed_at,
@@ -20,8 +20,8 @@ function rankOf(row: string): string {
 }
 
 function isSameWord(): string {
-  return `(excluded.source, excluded.external_user_id, excluded.organization_id)
-            IS NOT DISTINCT FROM (meetings.source, meetings.external_user_id, meetings.organization_id)`
+  return `(excluded.source, excluded.external_user_id, excluded.organization_id, excluded.zoom_user_id)
+            IS NOT DISTINCT FROM (meetings.source, meetings.external_user_id, meetings.organization_id, meetings.zoom_user_id)`
 }
 
 interface Observation {

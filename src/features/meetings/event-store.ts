@@ -1,6 +1,7 @@
 import { sha256 } from '../../lib/ids.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
 import { DECIDE, isDeletedSince } from './conflict-rule.ts'
+import { IS_OF_CONSENT, NEW_ID, ownHost } from './links.ts'
 
 /** What an event of one app told, and when, by Zoom's clock. */
 export interface Told {
@@ -36,18 +37,10 @@ const MARK = statement(
     WHERE (excluded.at, excluded.said COLLATE "C") > (w.at, w.said COLLATE "C")`,
 )
 
-/** A version 7 UUID, so that lists stay newest first: how many tenants link a host is known here alone. */
-export const NEW_ID = `encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
-  substring(int8send((EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid`
-
-/** A link counts that was made under the grant's present consent: another tenant learns nothing of a user who has left it. */
-export const IS_OF_CONSENT = (link: string) =>
-  `EXISTS (SELECT FROM grant_tokens k WHERE k.grant_id = ${link}.grant_id AND k.consent_epoch <= ${link}.consent_epoch)`
-
 /** The tenants that know the host by a grant of this app or, for an app of whole accounts, the host's account. */
 const TARGETS = `
    targets AS (
-     SELECT DISTINCT ON (s.meeting_id, t.tenant_id) s.meeting_id, t.*
+     SELECT DISTINCT ON (s.meeting_id, t.tenant_id) s.meeting_id, s.zoom_user_id, t.*
        FROM said s CROSS JOIN LATERAL (
          SELECT h.tenant_id, h.external_user_id, NULL::uuid AS organization_id
            FROM grants g JOIN hosts h ON h.grant_id = g.id
@@ -55,11 +48,7 @@ const TARGETS = `
             AND ($4::text IS NULL OR g.zoom_account_id IS NULL OR g.zoom_account_id = $4)
          UNION ALL
          SELECT o.tenant_id, own.external_user_id, CASE WHEN own.external_user_id IS NULL THEN o.id END
-           FROM organizations o JOIN grants g ON g.id = o.grant_id
-           LEFT JOIN LATERAL (
-             SELECT h.external_user_id FROM hosts h JOIN grants u ON u.id = h.grant_id
-              WHERE h.tenant_id = o.tenant_id AND u.zoom_user_id = s.zoom_user_id AND ${IS_OF_CONSENT('h')}
-              ORDER BY h.id LIMIT 1) own ON true
+           FROM organizations o JOIN grants g ON g.id = o.grant_id LEFT JOIN ${ownHost('o.tenant_id', 's.zoom_user_id')}
           WHERE g.zoom_app_id = $1 AND o.zoom_account_id = $4 AND s.zoom_user_id IS NOT NULL AND ${IS_OF_CONSENT('o')}) t
       WHERE NOT ${isDeletedSince({ tenantId: 't.tenant_id', meetingId: 's.meeting_id', observedAt: 's.at' })}
       ORDER BY s.meeting_id, t.tenant_id, t.external_user_id NULLS LAST)`
@@ -91,8 +80,9 @@ const APPLY = statement(
         AND NOT EXISTS (SELECT FROM targets t WHERE t.tenant_id = m.tenant_id AND t.meeting_id = m.meeting_id)
      RETURNING 1),
    mapped AS (
-     INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at)
-     SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, organization_id, 'event', $3 FROM targets
+     INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, zoom_user_id, source, observed_at)
+     SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, organization_id,
+            CASE WHEN organization_id IS NOT NULL THEN zoom_user_id END, 'event', $3 FROM targets
       ORDER BY tenant_id, meeting_id
      ${DECIDE} RETURNING 1)
    SELECT (SELECT count(*) FROM said)::int AS news, (SELECT count(*) FROM mapped)::int AS mapped,

@@ -1,13 +1,14 @@
 import { type Sql, statement } from '../../lib/sql.ts'
 import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
-import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
+import { IS_OF_CONSENT, NEW_ID } from './links.ts'
 
-/** A connected host who may be asked whether a meeting is theirs. */
+/** A connected host who may be asked whether a meeting is theirs, or an organization that may be asked whose of the account it is. */
 export interface Candidate {
   grantId: string
   zoomUserId: string
-  /** A pass for this meeting acts on their behalf. */
-  isNamed: boolean
+  isAccount: boolean
+  /** A pass for this meeting acts on their behalf, or it is an organization, which answers for many at once. */
+  isFirst: boolean
   gen: string
   accessLifeSeconds: number | null
 }
@@ -24,6 +25,7 @@ export interface Asking {
 
 const NAMED_MAX = 5
 const RECENT_MAX = 5
+const ORGANIZATIONS_MAX = 10
 // how far back activity is looked for: by ids, which an index holds in order of time, so the size of a tenant costs nothing
 const RECENT_MINTS = 200
 const RECENT_HOSTS = 20
@@ -31,8 +33,8 @@ const RECENT_HOSTS = 20
 const ever = { meetingId: '$2', observedAt: "'-infinity'" }
 
 /**
- * Whom to ask, the likeliest first: users that living passes for the meeting name, then hosts of the tenant's last mints, then
- * hosts that were connected last; a grant once. Blocked ones, ones that must reconnect and ones whose consent lacks every scope for it are
+ * Whom to ask, the likeliest first: users that living passes for the meeting name, and the organizations that were connected last; then
+ * hosts of the tenant's last mints, then hosts that were connected last; a grant once. Blocked ones, ones that must reconnect and ones whose consent lacks every scope for it are
  * left out: Zoom's answer is known. $1 tenant, $2 meeting, $3 scopes
  */
 const ASKING = statement(
@@ -54,15 +56,21 @@ const ASKING = statement(
      UNION ALL SELECT host_id, 2, rank FROM newest),
    best AS (SELECT DISTINCT ON (host_id) * FROM likely ORDER BY host_id, class, rank DESC),
    able AS (
-     SELECT b.class, row_number() OVER (PARTITION BY b.class = 0 ORDER BY b.class, b.rank DESC) AS place,
+     SELECT b.class, row_number() OVER (PARTITION BY b.class = 0 ORDER BY b.class, b.rank DESC) AS place, false AS is_account,
             s.grant_id, s.zoom_user_id, s.gen, s.access_expires_at
        FROM best b JOIN host_states s ON s.tenant_id = $1 AND s.id = b.host_id
-      WHERE s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[]))
+      WHERE s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[])
+     UNION ALL
+     (SELECT 0, ${NAMED_MAX} + row_number() OVER (ORDER BY s.connected_at DESC), true,
+             s.grant_id, s.zoom_user_id, s.gen, s.access_expires_at
+        FROM organization_states s
+       WHERE s.tenant_id = $1 AND s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[])
+       ORDER BY s.connected_at DESC LIMIT ${ORGANIZATIONS_MAX}))
    SELECT now() AS at, EXISTS (SELECT FROM meetings m WHERE m.tenant_id = $1 AND m.meeting_id = $2) AS "isMapped",
           ${isDeletedSince({ ...ever, tenantId: '$1' })} AS "isDeleted",
           COALESCE((
             SELECT json_agg(json_build_object(
-                     'grantId', grant_id, 'zoomUserId', zoom_user_id, 'isNamed', class = 0, 'gen', gen::text,
+                     'grantId', grant_id, 'zoomUserId', zoom_user_id, 'isAccount', is_account, 'isFirst', class = 0, 'gen', gen::text,
                      'accessLifeSeconds', EXTRACT(EPOCH FROM access_expires_at - clock_timestamp())::float8) ORDER BY class, place)
               FROM able WHERE class = 0 OR place <= ${RECENT_MAX}), '[]') AS candidates`,
 )

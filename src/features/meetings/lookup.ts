@@ -6,6 +6,7 @@ import type { Semaphore } from '../../lib/semaphore.ts'
 import { createSingleFlight } from '../../lib/single-flight.ts'
 import type { ZoomMeetingOwner } from '../../zoom/meeting-owner.ts'
 import { MEETING_SCOPES } from '../../zoom/scopes.ts'
+import type { AccountStore } from './account-store.ts'
 import type { Candidate, LookupStore } from './lookup-store.ts'
 
 /**
@@ -13,10 +14,12 @@ import type { Candidate, LookupStore } from './lookup-store.ts'
  * did not say. `quota`: too many questions of the tenant. `mapping_deleted`: the tenant took the mapping away, and that stands.
  */
 export type LookupOutcome = 'found' | 'looked_up' | 'lookup_incomplete' | 'quota' | 'mapping_deleted'
-type Answer = 'yes' | 'no' | 'no_scope' | 'unknown' | 'quota'
+/** A yes names the host at Zoom. */
+type Answer = { zoomUserId: string } | 'no' | 'no_scope' | 'unknown' | 'quota'
 
 export interface LookupDeps {
   store: LookupStore
+  accounts: Pick<AccountStore, 'map'>
   vault: Pick<GrantVault, 'withAccessToken'>
   ownerOf: ZoomMeetingOwner['ownerOf']
   /** Calls to Zoom per tenant. */
@@ -38,15 +41,22 @@ const notTheirs = new Error('not their meeting')
 
 /** Finds the host of a meeting that nobody has mapped, by asking Zoom with the tokens of those who are likely to be it. */
 export function createMeetingLookup(deps: LookupDeps) {
-  const { store, vault, ownerOf, quota, calls, zoomTimeoutMs, monotonicNow, count, countQuestion } = deps
+  const { store, accounts, vault, ownerOf, quota, calls, zoomTimeoutMs, monotonicNow, count, countQuestion } = deps
   const flights = createSingleFlight<LookupOutcome>()
   // by tenant, meeting and grant: whoever connects after a no is asked at once
   const answered = createLru<string, { answer: 'no' | 'no_scope'; untilMs: number }>(REMEMBERED)
 
-  async function askZoom(meetingId: string, candidate: Candidate, accessToken: string, timeoutMs: number) {
+  async function askZoom(
+    meetingId: string,
+    candidate: Candidate,
+    accessToken: string,
+    timeoutMs: number,
+  ): Promise<Exclude<Answer, 'quota'>> {
     const told = await ownerOf({ meetingId, accessToken, timeoutMs })
-    if (told.answer === 'shown') return told.zoomUserId === candidate.zoomUserId ? 'yes' : 'no'
-    return told.answer === 'not_shown' ? 'no' : told.answer
+    if (told.answer !== 'shown') return told.answer === 'not_shown' ? 'no' : told.answer
+    // an admin is shown the meetings of the whole account, a user his own
+    const { zoomUserId } = told
+    return candidate.isAccount || zoomUserId === candidate.zoomUserId ? { zoomUserId } : 'no'
   }
 
   /** One question. Whatever goes wrong with it says nothing of the meeting. */
@@ -61,7 +71,7 @@ export function createMeetingLookup(deps: LookupDeps) {
         if (monotonicNow() >= endMs) throw tooLate
         if (!quota.take(tenantId)) throw outOfQuota
         const answer = await askZoom(meetingId, candidate, accessToken, leftMs())
-        countQuestion(answer)
+        countQuestion(typeof answer === 'string' ? answer : 'yes')
         return answer
       }, leftMs())
     const seen = { gen: BigInt(candidate.gen), accessLifeSeconds: candidate.accessLifeSeconds ?? 0 }
@@ -77,30 +87,41 @@ export function createMeetingLookup(deps: LookupDeps) {
   /** All at once; the first who says yes ends it, whoever else still hangs. */
   async function firstYes(candidates: Candidate[], askOne: (candidate: Candidate) => Promise<Answer>) {
     const asked = candidates.map(async (candidate) => {
-      if ((await askOne(candidate)) !== 'yes') throw notTheirs
-      return candidate
+      const answer = await askOne(candidate)
+      if (typeof answer === 'string') throw notTheirs
+      return { candidate, ...answer }
     })
     return await Promise.any(asked).catch(() => null)
   }
 
-  /** Those whom a pass names have half of the time to themselves. */
+  /** Where two at once said yes, they said the same. */
+  async function keep(
+    { candidate, zoomUserId }: { candidate: Candidate; zoomUserId: string },
+    meetingId: string,
+    at: Date,
+  ) {
+    if (candidate.isAccount) await accounts.map(candidate.grantId, [{ meetingId, zoomUserId }], at, 'lookup')
+    else await store.found(candidate.grantId, meetingId, at)
+  }
+
+  /** Those whom a pass names, and organizations, have half of the time to themselves. */
   async function search(tenantId: string, meetingId: string, deadline: Deadline): Promise<LookupOutcome> {
     const { at, isMapped, isDeleted, candidates } = await store.asking(tenantId, meetingId, MEETING_SCOPES)
     if (isMapped) return 'found'
     if (isDeleted) return 'mapping_deleted'
-    const rounds = [candidates.filter(({ isNamed }) => isNamed), candidates.filter(({ isNamed }) => !isNamed)]
+    const rounds = [candidates.filter(({ isFirst }) => isFirst), candidates.filter(({ isFirst }) => !isFirst)]
     const waiting = rounds.filter(({ length }) => length > 0)
     const answers: Answer[] = []
     for (const [index, round] of waiting.entries()) {
       if (deadline.expired) return 'lookup_incomplete'
       const endMs = monotonicNow() + deadline.remainingMs() / (waiting.length - index)
-      const host = await firstYes(round, async (candidate) => {
+      const yes = await firstYes(round, async (candidate) => {
         const answer = await ask(tenantId, meetingId, candidate, endMs)
         answers.push(answer)
         return answer
       })
-      if (!host) continue
-      await store.found(host.grantId, meetingId, at)
+      if (!yes) continue
+      await keep(yes, meetingId, at)
       return 'found'
     }
     if (answers.includes('quota')) return 'quota'

@@ -1,14 +1,20 @@
 import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
-import { jitter, sleep } from '../../lib/deadline.ts'
-import type { MeetingListType, MeetingPage, ZoomMeetings } from '../../zoom/meetings.ts'
+import { jitter } from '../../lib/deadline.ts'
+import type { ZoomAccountUsers } from '../../zoom/account-users.ts'
+import type { ListedMeeting, MeetingListType, ZoomMeetings } from '../../zoom/meetings.ts'
 import type { ZoomUsers } from '../../zoom/users.ts'
-import type { BegunSync, SyncResult, SyncStore } from './sync-store.ts'
+import type { AccountStore } from './account-store.ts'
+import { type AccountFlight, createAccountSync, MEETING_PAGES } from './account-sync.ts'
+import { createListReader, waitMsOf } from './list-reader.ts'
+import type { SyncResult, SyncStore } from './sync-store.ts'
 
 export interface SyncDeps {
   store: SyncStore
+  accounts: AccountStore
   vault: Pick<GrantVault, 'withAccessToken' | 'noteProfile'>
   zoomMeetings: ZoomMeetings
+  accountUsers: ZoomAccountUsers
   users: ZoomUsers
   queue: {
     isStarted: () => boolean
@@ -18,104 +24,107 @@ export interface SyncDeps {
   log: Record<'info' | 'warn', (fields: object, message: string) => void>
   now: () => number
   random: () => number
+  /** How long a part of an account is read at once; 20 s by default. */
+  partMs?: number
 }
 
 /** The queue of syncs; its jobs carry the id of a grant. */
 export const SYNC_QUEUE = 'meeting-sync'
 
 const JOBS_AT_ONCE = 20
-// 15,000 meetings; a list that never ends is Zoom's fault, and ours to bear
-const MAX_PAGES = 50
-/** Longer than this nobody sleeps: the sync ends and comes again. */
-const LONGEST_PAUSE_MS = 5000
-const MAX_WAITS = 5
+const PART_MS = 20_000
 const KEPT_DAYS = 30
 const HOUR_SECONDS = 3600
 /** What waits for a person, and not for Zoom. */
 const LASTING: readonly string[] = ['reconnect_required', 'host_blocked', 'host_not_connected']
 
-interface Flight {
-  grantId: string
-  begun: BegunSync
+interface Flight extends AccountFlight {
   found: Set<string>
-  signal: AbortSignal
 }
 
-const limited = (pauseMs: number) =>
-  new AppError('zoom_rate_limited', 'What Zoom allows this account is nearly used up.', {
-    retryAfterSeconds: Math.ceil(pauseMs / 1000),
+/**
+ * Reads the meetings of connected users from Zoom, and of all users of connected accounts: as they connect, every six hours, and when
+ * asked to.
+ */
+export function createMeetingSync(deps: SyncDeps) {
+  const { store, accounts, vault, zoomMeetings, accountUsers, users, queue, log, now, random, partMs = PART_MS } = deps
+  const readAll = createListReader({ vault, log, now, random })
+  const monotonicNow = () => performance.now()
+  const readPart = createAccountSync({
+    accounts,
+    store,
+    readAll,
+    zoomMeetings,
+    accountUsers,
+    log,
+    monotonicNow,
+    partMs,
   })
 
-/** Reads the meetings of connected users from Zoom: as they connect, every six hours, and when asked to. */
-export function createMeetingSync({ store, vault, zoomMeetings, users, queue, log, now, random }: SyncDeps) {
-  async function listPage({ grantId, signal }: Flight, type: MeetingListType, pageToken: string) {
-    for (let waits = 0; ; waits++) {
-      try {
-        return await vault.withAccessToken(grantId, (accessToken) =>
-          zoomMeetings.list({ accessToken, type, pageToken }),
-        )
-      } catch (error) {
-        const waitMs = error instanceof AppError && error.code === 'zoom_rate_limited' ? waitOf(error) : null
-        if (waitMs === null || waitMs > LONGEST_PAUSE_MS || waits === MAX_WAITS) throw error
-        await sleep(waitMs + jitter(0, 500, random), signal)
-      }
-    }
-  }
-
-  async function keep({ grantId, begun, found }: Flight, { meetings }: MeetingPage, askedAt: Date): Promise<void> {
+  async function keep(flight: Flight, meetings: ListedMeeting[], askedAt: Date): Promise<void> {
+    const { grantId, begun, found } = flight
     const own = meetings.filter(({ hostId }) => hostId === null || hostId === begun.zoomUserId)
     const fresh = [...new Set(own.map(({ meetingId }) => meetingId))].filter((meetingId) => !found.has(meetingId))
     await store.map(grantId, fresh, askedAt)
     for (const meetingId of fresh) found.add(meetingId)
+    flight.meetings = found.size
     await store.progress(grantId, begun, found.size)
   }
 
-  async function readList(flight: Flight, type: MeetingListType): Promise<void> {
-    let pageToken = ''
-    for (let pages = 0; pages < MAX_PAGES; pages++) {
-      const askedAt = new Date(now())
-      const page = await listPage(flight, type, pageToken)
-      await keep(flight, page, askedAt)
-      if (page.pauseMs > LONGEST_PAUSE_MS) throw limited(page.pauseMs)
-      if (page.pauseMs > 0) await sleep(page.pauseMs, flight.signal)
-      pageToken = page.nextPageToken
-      if (pageToken === '') return
-    }
-    log.warn({ grant_id: flight.grantId, type }, 'a list of meetings did not end; the rest of it was left')
-  }
+  const readList = (flight: Flight, type: MeetingListType): Promise<void> =>
+    readAll<ListedMeeting>({
+      grantId: flight.grantId,
+      name: `${type} meetings`,
+      maxPages: MEETING_PAGES,
+      signal: flight.signal,
+      ask: (accessToken, pageToken) => zoomMeetings.list({ accessToken, zoomUserId: null, type, pageToken }),
+      keep: (meetings, askedAt) => keep(flight, meetings, askedAt),
+    })
 
   /** The personal room is in no list. Without the scope for it a sync is none the worse. */
-  async function readPerson({ grantId, begun, found }: Flight): Promise<void> {
+  async function readPerson(flight: Flight): Promise<void> {
+    const { grantId, begun } = flight
     const askedAt = new Date(now())
     const profile = await vault.withAccessToken(grantId, (accessToken) => users.me(accessToken))
     if (profile.outcome === 'unavailable') throw new AppError('zoom_unavailable', 'Zoom did not answer; try again.')
     if (profile.outcome !== 'known' || profile.id !== begun.zoomUserId) return
     await vault.noteProfile(grantId, profile)
-    if (profile.pmi === null) return
-    await store.map(grantId, [profile.pmi], askedAt)
-    found.add(profile.pmi)
+    if (profile.pmi !== null) await keep(flight, [{ meetingId: profile.pmi, hostId: null }], askedAt)
+  }
+
+  /** The code of what was done without: the `degraded` of host or organization names it, and what else can be known is still read. */
+  async function readAsAllowed(reading: () => Promise<void>): Promise<string | null> {
+    try {
+      await reading()
+      return null
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'missing_scope') return error.code
+      throw error
+    }
   }
 
   async function read(flight: Flight): Promise<SyncResult> {
-    let code: string | null = null
-    try {
+    let isLastPart = true
+    const code = await readAsAllowed(async () => {
+      if (flight.begun.isAccount) {
+        isLastPart = await readPart(flight)
+        return
+      }
+      await store.adopt(flight.grantId)
       await readList(flight, 'scheduled')
       await readList(flight, 'live')
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === 'missing_scope')) throw error
-      code = error.code // the host's `degraded` names it; what else can be known is still asked for
-    }
-    await readPerson(flight)
+    })
+    if (!isLastPart) return { status: 'queued', meetings: flight.meetings, code, nextSeconds: 1, restSeconds: 0 }
+    if (!flight.begun.isAccount) await readPerson(flight)
     const nextSeconds = jitter(4.8 * HOUR_SECONDS, 7.2 * HOUR_SECONDS, random)
-    return { status: 'done', meetings: flight.found.size, code, nextSeconds, restSeconds: 0 }
+    return { status: 'done', meetings: flight.meetings, code, nextSeconds, restSeconds: 0 }
   }
 
-  function resultOf(error: unknown, { grantId, found, signal }: Flight): SyncResult {
-    const meetings = found.size
+  function resultOf(error: unknown, { grantId, meetings, signal }: Flight): SyncResult {
     if (signal.aborted) return { status: 'queued', meetings, code: null, nextSeconds: 60, restSeconds: 0 }
     const code = error instanceof AppError ? error.code : 'internal_error'
     if (!(error instanceof AppError)) log.warn({ err: error, grant_id: grantId }, 'a sync of meetings failed')
-    const restSeconds = code === 'zoom_rate_limited' ? waitOf(error as AppError) / 1000 : 0
+    const restSeconds = code === 'zoom_rate_limited' ? waitMsOf(error as AppError) / 1000 : 0
     const pauseSeconds = LASTING.includes(code) ? 6 * HOUR_SECONDS : jitter(600, 1200, random)
     const nextSeconds = Math.ceil(Math.max(restSeconds, pauseSeconds))
     return { status: 'failed', meetings, code, nextSeconds, restSeconds: Math.ceil(restSeconds) }
@@ -139,7 +148,7 @@ export function createMeetingSync({ store, vault, zoomMeetings, users, queue, lo
     async run(grantId: string, signal: AbortSignal): Promise<void> {
       const begun = await store.begin(grantId)
       if (!begun) return
-      const flight: Flight = { grantId, begun, found: new Set(), signal }
+      const flight: Flight = { grantId, begun, found: new Set(), signal, meetings: 0 }
       const result = await read(flight).catch((error: unknown) => resultOf(error, flight))
       await store.finish(grantId, begun, result)
       const { status, meetings, code } = result
@@ -147,16 +156,25 @@ export function createMeetingSync({ store, vault, zoomMeetings, users, queue, lo
       await enqueueAcrossTenants() // the next of the same account need not wait for the clock
     },
     /** Has a host's meetings read soon, at most once a minute. @throws not_found, store_unavailable */
-    async request(tenantId: string, hostId: string) {
-      const state = await store.request(tenantId, hostId)
+    async requestOfHost(tenantId: string, hostId: string) {
+      const state = await store.request(tenantId, 'hosts', hostId)
       if (!state) throw new AppError('not_found', 'No such host.')
       return state
     },
+    /** The same of an organization's users and their meetings. @throws not_found, store_unavailable */
+    async requestOfOrganization(tenantId: string, organizationId: string) {
+      const state = await store.request(tenantId, 'organizations', organizationId)
+      if (!state) throw new AppError('not_found', 'No such organization.')
+      return state
+    },
+    /** An event told of a new user of an account: whether anybody links the account. @throws store_unavailable */
+    usersWantedAcrossTenants: (zoomAppId: string, zoomAccountId: string | null): Promise<boolean> =>
+      zoomAccountId === null ? Promise.resolve(false) : accounts.usersWanted(zoomAppId, zoomAccountId),
+    /** An event told that a user has left an account: whether anything was known of them. @throws store_unavailable */
+    forgetUserAcrossTenants: accounts.forgetUser,
     /** Forgets what was found and has given no sign of life for 30 days. @throws store_unavailable */
     purgeAcrossTenants: (): Promise<void> => store.purge(KEPT_DAYS),
   }
 }
 
 export type MeetingSync = ReturnType<typeof createMeetingSync>
-
-const waitOf = ({ retryAfterSeconds = 1 }: AppError) => retryAfterSeconds * 1000

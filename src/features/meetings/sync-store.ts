@@ -1,16 +1,25 @@
 import { type Sql, statement } from '../../lib/sql.ts'
-import type { SyncState } from '../../plugins/sync-state.ts'
+import { type SyncState, syncStateSql } from '../../plugins/sync-state.ts'
 import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
-import { IS_OF_CONSENT, NEW_ID } from './event-store.ts'
+import { IS_OF_CONSENT, NEW_ID } from './links.ts'
+import { noteUnannounced } from './unannounced.ts'
 
 /** A sync that this process has begun, and alone in its customer account. */
 export interface BegunSync {
   accountKey: string
   zoomUserId: string
+  /** The grant is of a whole account: it is read user by user. */
+  isAccount: boolean
+  /** By the database's clock. */
+  at: Date
+  /** Users of the account that were read after this need not be read again. */
+  since: Date
+  isListingDue: boolean
 }
 
 /** How a sync ended. */
 export interface SyncResult {
+  /** `queued`: a part is done, and the rest follows. */
   status: 'queued' | 'done' | 'failed'
   meetings: number
   code: string | null
@@ -23,8 +32,7 @@ export interface SyncResult {
 const LEASE = `interval '90 s'`
 /** Hashed: the row may outlive what is known of the account. */
 const ACCOUNT = `encode(sha256(convert_to(COALESCE(g.zoom_account_id, g.id::text), 'UTF8')), 'hex')`
-const STATE = `jsonb_build_object('status', s.status, 'started_at', s.started_at, 'finished_at', s.finished_at,
-  'meetings', s.meetings, 'code', s.code) AS sync`
+const STATE = `${syncStateSql('s')} AS sync`
 
 /** Asked for: worth a renewal of the access token. Any other sync takes the token as it is. */
 const IS_WANTED = `COALESCE(s.requested_at > COALESCE(s.finished_at, '-infinity'), false)`
@@ -56,20 +64,29 @@ const CLAIM = statement(
     WHERE s.grant_id = chosen.grant_id AND s.due_at <= now() RETURNING s.grant_id AS "grantId"`,
 )
 
+// less than the least between two syncs by the clock
+const READ_AGAIN = `interval '4 hours 30 minutes'`
 /** No row: nobody links the grant. Begun nowhere: the account is taken. $1 grant */
 const BEGIN = statement(
   'meeting_sync_begin',
   `WITH known AS (
-     SELECT g.id, ${ACCOUNT} AS account_key, g.zoom_user_id FROM grants g
-      WHERE g.id = $1 AND EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id)),
+     SELECT g.id, ${ACCOUNT} AS account_key, g.zoom_user_id, o.is_account,
+            GREATEST(s.requested_at, now() - ${READ_AGAIN}) AS since, s.users_listed_at, s.users_wanted_at
+       FROM grants g JOIN grant_syncs s ON s.grant_id = g.id
+      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id) AS is_account) o
+      WHERE g.id = $1 AND (o.is_account OR EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id))),
    held AS (
      INSERT INTO account_syncs AS a (account_key, grant_id, held_until) SELECT account_key, id, now() + ${LEASE} FROM known
      ON CONFLICT (account_key) DO UPDATE SET grant_id = excluded.grant_id, held_until = excluded.held_until
       WHERE a.held_until <= now() RETURNING 1),
    begun AS (
-     UPDATE grant_syncs s SET status = 'running', started_at = clock_timestamp(), meetings = 0, code = NULL
+     UPDATE grant_syncs s
+        SET status = 'running', started_at = clock_timestamp(), code = NULL, meetings = CASE WHEN known.is_account THEN s.meetings ELSE 0 END
        FROM known, held WHERE s.grant_id = known.id RETURNING 1)
-   SELECT account_key AS "accountKey", zoom_user_id AS "zoomUserId", EXISTS (SELECT FROM begun) AS "isBegun" FROM known`,
+   SELECT account_key AS "accountKey", zoom_user_id AS "zoomUserId", is_account AS "isAccount", now() AS at, since,
+          COALESCE(users_listed_at < GREATEST(since, users_wanted_at), true) AS "isListingDue",
+          EXISTS (SELECT FROM begun) AS "isBegun"
+     FROM known`,
 )
 const POSTPONE = statement(
   'meeting_sync_postpone',
@@ -77,7 +94,9 @@ const POSTPONE = statement(
 )
 const DROP = statement(
   'meeting_sync_drop',
-  `DELETE FROM grant_syncs s WHERE s.grant_id = $1 AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = s.grant_id)`,
+  `DELETE FROM grant_syncs s
+    WHERE s.grant_id = $1 AND NOT EXISTS (SELECT FROM hosts h WHERE h.grant_id = s.grant_id)
+      AND NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = s.grant_id)`,
 )
 
 /**
@@ -96,12 +115,16 @@ const MAP = statement(
           externalUserId: 'h.external_user_id',
           observedAt: '$3::timestamptz',
         })}
-        AND NOT ${isDeletedSince({ tenantId: 'h.tenant_id', meetingId: 'n.meeting_id', observedAt: "'-infinity'" })})
-   INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
-   SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, 'sync', $3::timestamptz FROM targets
-    ORDER BY tenant_id, meeting_id
-   ${DECIDE}`,
+        AND NOT ${isDeletedSince({ tenantId: 'h.tenant_id', meetingId: 'n.meeting_id', observedAt: "'-infinity'" })}),
+   mapped AS (
+     INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
+     SELECT ${NEW_ID}, tenant_id, meeting_id, external_user_id, 'sync', $3::timestamptz FROM targets
+      ORDER BY tenant_id, meeting_id
+     ${DECIDE} RETURNING meeting_id, xmax = 0 AS is_new)
+   ${noteUnannounced('true')}`,
 )
+/** What an organization found of the user's while he was being linked. $1 grant */
+const ADOPT = statement('meeting_sync_adopt', `SELECT adopt_meetings(h) FROM hosts h WHERE h.grant_id = $1`)
 /** The same meetings, of the same host, known from a source that stands over this one: a sign of life, at most one a day. */
 const SEE = statement(
   'meeting_sync_see',
@@ -127,21 +150,25 @@ const FINISH = statement(
      UPDATE account_syncs SET held_until = now() + $7::int * interval '1 s'
       WHERE account_key = $2 AND grant_id = $1 AND $7::int > 0)
    UPDATE grant_syncs
-      SET status = CASE WHEN requested_at > started_at THEN 'queued' ELSE $3 END, meetings = $4, code = $5, finished_at = now(),
+      SET status = CASE WHEN requested_at > started_at THEN 'queued' ELSE $3 END, meetings = $4, code = $5,
+          finished_at = CASE $3 WHEN 'queued' THEN finished_at ELSE now() END,
+          done_at = CASE WHEN $3 = 'done' AND requested_at <= started_at THEN now() ELSE done_at END,
           due_at = now() + CASE WHEN requested_at > started_at THEN 0 ELSE $6::int END * interval '1 s'
     WHERE grant_id = $1`,
 )
 
-/** At most once a minute, however often it is asked for. $1 tenant, $2 host */
-const REQUEST = statement(
-  'meeting_sync_request',
-  `INSERT INTO grant_syncs AS s (grant_id, due_at, requested_at)
-   SELECT grant_id, clock_timestamp(), clock_timestamp() FROM hosts WHERE tenant_id = $1 AND id = $2
+/** At most once a minute, however often it is asked for. $1 tenant, $2 host or organization */
+const requestOf = (links: 'hosts' | 'organizations') =>
+  statement(
+    `meeting_sync_request_${links}`,
+    `INSERT INTO grant_syncs AS s (grant_id, due_at, requested_at)
+   SELECT grant_id, clock_timestamp(), clock_timestamp() FROM ${links} WHERE tenant_id = $1 AND id = $2
    ON CONFLICT (grant_id) DO UPDATE
       SET requested_at = excluded.requested_at, due_at = GREATEST(excluded.due_at, s.started_at + interval '1 min'),
           status = CASE s.status WHEN 'running' THEN 'running' ELSE 'queued' END
    RETURNING ${STATE}`,
-)
+  )
+const REQUESTS = { hosts: requestOf('hosts'), organizations: requestOf('organizations') }
 
 const PURGE = [
   // a part at a time: the next round takes the next
@@ -174,6 +201,10 @@ export function createSyncStore(sql: Sql) {
       await sql.rows(known ? POSTPONE : DROP, [grantId])
       return null
     },
+    /** What an organization found of the user's meanwhile is the user's. */
+    async adopt(grantId: string): Promise<void> {
+      await sql.rows(ADOPT, [grantId])
+    },
     /** Each number once. `askedAt`: before the question to Zoom. */
     async map(grantId: string, meetingIds: string[], askedAt: Date): Promise<void> {
       if (meetingIds.length === 0) return
@@ -187,9 +218,9 @@ export function createSyncStore(sql: Sql) {
       const { status, meetings, code, nextSeconds, restSeconds } = result
       await sql.rows(FINISH, [grantId, accountKey, status, meetings, code, nextSeconds, restSeconds])
     },
-    /** Null where the tenant has no such host. */
-    async request(tenantId: string, hostId: string): Promise<SyncState | null> {
-      const [row] = await sql.rows<{ sync: SyncState }>(REQUEST, [tenantId, hostId])
+    /** Null where the tenant has no such host or organization. */
+    async request(tenantId: string, links: keyof typeof REQUESTS, id: string): Promise<SyncState | null> {
+      const [row] = await sql.rows<{ sync: SyncState }>(REQUESTS[links], [tenantId, id])
       return row?.sync ?? null
     },
     /** Forgets what was found and has given no sign of life for so many days. */

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { grantStateOf, unlinkQuery } from '../../plugins/grant-state.ts'
 import { errorResponses, noContent } from '../../plugins/responses.ts'
+import { accountSyncStateOf } from '../../plugins/sync-state.ts'
 import { listOrganizationsQuery, organizationParams, organizationResponse, organizationsResponse } from './schemas.ts'
 import type { OrganizationService } from './service.ts'
 import type { Organization } from './store.ts'
@@ -13,7 +14,8 @@ const shape = (organization: Organization) => ({
   email: organization.email,
   display_name: organization.displayName,
   // OBF and ZAK stay with the user's own grant
-  ...grantStateOf(organization, ['join']),
+  ...grantStateOf(organization, ['join'], 'organization'),
+  sync: accountSyncStateOf(organization.sync),
 })
 const tags = ['organizations']
 

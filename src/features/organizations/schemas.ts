@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { grantState, grantStatus } from '../../plugins/grant-state.ts'
 import { externalUserId, objectId, pageOf, pageQuery } from '../../plugins/responses.ts'
+import { accountSyncState } from '../../plugins/sync-state.ts'
 
 export const organizationParams = z.object({ id: objectId() })
 
@@ -22,6 +23,7 @@ export const organizationResponse = z.object({
   email: z.string().nullable(),
   display_name: z.string().nullable(),
   ...grantState,
+  sync: accountSyncState,
 })
 
 export const organizationsResponse = pageOf(organizationResponse)

@@ -1,5 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { isUniqueViolation } from '../../lib/database-errors.ts'
+import { linkedSyncSql, type SyncState } from '../../plugins/sync-state.ts'
 
 /** A tenant's link to the grant of a whole Zoom account, given by one of its admins. */
 export interface Organization {
@@ -18,6 +19,8 @@ export interface Organization {
   scopes: string[]
   connectedAt: Date
   lastRefreshedAt: Date | null
+  /** How the lists of its users and of their meetings were last read. */
+  sync: SyncState | null
 }
 
 export interface OrganizationFilter {
@@ -56,7 +59,8 @@ export interface OrganizationStore {
 const COLUMNS = Prisma.sql`
   id, organization_account_id AS "zoomAccountId", external_user_id AS "externalUserId", grant_id AS "grantId",
   CASE WHEN zoom_user_id NOT LIKE 'erased:%' THEN zoom_user_id END AS "zoomUserId", email, display_name AS "displayName", status, status_reason AS "statusReason", scopes,
-  connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt"`
+  connected_at AS "connectedAt", refreshed_at AS "lastRefreshedAt",
+  ${Prisma.raw(linkedSyncSql('organization_states'))}`
 
 const conditions = (filter: OrganizationFilter, afterId: string | null): Prisma.Sql[] => [
   ...(filter.status === undefined ? [] : [Prisma.sql`AND status = ${filter.status}`]),

@@ -34,6 +34,16 @@ export interface ZoomEventDeps {
     setActive: (ending: Ending, isActive: boolean) => Promise<string>
     movePmi: (zoomAppId: string, zoomUserId: string, former: string, pmi: string) => Promise<void>
   }
+  /** Of accounts that admins connected as a whole. */
+  account: {
+    usersWantedAcrossTenants: (zoomAppId: string, zoomAccountId: string | null) => Promise<boolean>
+    forgetUserAcrossTenants: (
+      zoomAppId: string,
+      zoomAccountId: string | null,
+      zoomUserId: string,
+      at: Date,
+    ) => Promise<boolean>
+  }
   /** How many of the event's numbers were news, and what became of the map. */
   applyToMeetings: (
     told: { zoomAppId: string } & Pick<MeetingEvent, 'zoomAccountId' | 'at' | 'words'>,
@@ -72,7 +82,7 @@ const placeOf = (id: string, { tenantId }: Pick<EventApp, 'tenantId'>) => ({
 
 /** What Zoom tells us: verified, kept, acknowledged, and done afterwards. */
 export function createZoomEventService(deps: ZoomEventDeps) {
-  const { store, zoomApps, endings, applyToMeetings, box, isForeignDatabase, log, now, count } = deps
+  const { store, zoomApps, endings, account, applyToMeetings, box, isForeignDatabase, log, now, count } = deps
   let working: Promise<void> | null = null
   let isMoreWaiting = false
   let isStopping = false
@@ -84,8 +94,30 @@ export function createZoomEventService(deps: ZoomEventDeps) {
     const ending = { zoomAppId: app.id, zoomUserId, zoomAccountId, at }
     if (type === 'app_deauthorized') return await endings.end(ending, 'deauthorized', app.kind === 'account')
     if (type === 'user.deactivated') return await endings.setActive(ending, false)
-    if (type === 'user.activated') return await endings.setActive(ending, true)
-    return await endings.end(ending, 'user_removed', false)
+    if (type === 'user.activated') return await activate(app, ending)
+    if (type === 'user.created') return await noteNewUser(app, ending)
+    return await remove(app, ending)
+  }
+
+  /** Somebody to read the meetings of, where the whole account is connected. */
+  async function noteNewUser(app: EventApp, { zoomAccountId }: Ending): Promise<string> {
+    if (app.kind !== 'account') return 'ignored'
+    return (await account.usersWantedAcrossTenants(app.id, zoomAccountId)) ? 'applied' : 'unknown_account'
+  }
+
+  async function activate(app: EventApp, ending: Ending): Promise<string> {
+    const outcome = await endings.setActive(ending, true)
+    if (outcome !== 'unknown_user') return outcome
+    return (await noteNewUser(app, ending)) === 'applied' ? 'applied' : outcome
+  }
+
+  /** Where the user gave no grant, an account's admin may have shown us meetings of theirs. */
+  async function remove(app: EventApp, ending: Ending): Promise<string> {
+    const outcome = await endings.end(ending, 'user_removed', false)
+    if (app.kind !== 'account') return outcome
+    const { zoomAccountId, zoomUserId, at } = ending
+    const wasKnown = await account.forgetUserAcrossTenants(app.id, zoomAccountId, zoomUserId, at)
+    return outcome === 'unknown_user' && wasKnown ? 'applied' : outcome
   }
 
   async function applyMeeting(app: EventApp, { type, zoomAccountId, at, words }: MeetingEvent): Promise<string> {

@@ -15,7 +15,7 @@ function ask(reply: Partial<ZoomReply>, pageToken = '') {
     },
   }
   const meetings = createZoomMeetings({ http, now: () => NOW_MS })
-  return { sent, page: meetings.list({ accessToken: 'at-canary', type: 'scheduled', pageToken }) }
+  return { sent, page: meetings.list({ accessToken: 'at-canary', zoomUserId: null, type: 'scheduled', pageToken }) }
 }
 const limits = (type: string, remaining: number, limit: number, reset: number) => ({
   'x-ratelimit-type': type,
@@ -37,7 +37,7 @@ describe('a page of meetings', () => {
   test('gives numbers as text, whichever way Zoom writes them, and nothing that is none', async () => {
     const meetings = [{ id: 85996249517, host_id: 'h' }, { id: '859962495' }, { id: 'x' }, { id: null }, {}]
     expect(await ask({ body: { meetings, next_page_token: 'n' } }).page).toMatchObject({
-      meetings: [
+      items: [
         { meetingId: '85996249517', hostId: 'h' },
         { meetingId: '859962495', hostId: null },
       ],

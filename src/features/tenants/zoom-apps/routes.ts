@@ -20,6 +20,8 @@ const shape = (app: ZoomApp) => ({
   has_webhook_secret: app.hasWebhookSecret,
   has_previous_secret: app.hasPreviousSecret,
   has_previous_webhook_secret: app.hasPreviousWebhookSecret,
+  webhook_validated_at: app.webhookValidatedAt?.toISOString() ?? null,
+  events_missed_at: app.eventsMissedAt?.toISOString() ?? null,
   created_at: app.createdAt.toISOString(),
 })
 const config = { caller: 'operator' } as const

@@ -48,6 +48,10 @@ export const zoomAppResponse = z.object({
   has_webhook_secret: z.boolean(),
   has_previous_secret: z.boolean(),
   has_previous_webhook_secret: z.boolean(),
+  /** When Zoom last validated the webhook endpoint, which it does every 72 hours. */
+  webhook_validated_at: isoTime().nullable(),
+  /** When a sync last found meetings whose events had not come. */
+  events_missed_at: isoTime().nullable(),
   created_at: isoTime(),
 })
 

@@ -18,6 +18,8 @@ export interface ZoomApp {
   hasWebhookSecret: boolean
   hasPreviousSecret: boolean
   hasPreviousWebhookSecret: boolean
+  webhookValidatedAt: Date | null
+  eventsMissedAt: Date | null
   createdAt: Date
 }
 
@@ -82,7 +84,7 @@ export function createZoomAppService(deps: ZoomAppDeps) {
   const { isEnvironmentApp, ensureEnvironmentApp } = createEnvironmentApp({ store, environment })
 
   function shown(row: ZoomAppRow): ZoomApp {
-    const { id, clientId, kind, tenantId, managedBy, createdAt } = row
+    const { id, clientId, kind, tenantId, managedBy, createdAt, webhookValidatedAt, eventsMissedAt } = row
     const isLiving = (until: Date | null) => until !== null && until.getTime() > now()
     const fromEnvironment = isEnvironmentApp(row) ? environment : null
     return {
@@ -100,6 +102,8 @@ export function createZoomAppService(deps: ZoomAppDeps) {
       hasPreviousWebhookSecret: fromEnvironment
         ? fromEnvironment.webhookSecrets.length > 1
         : isLiving(row.previousWebhookSecretUntil),
+      webhookValidatedAt,
+      eventsMissedAt,
     }
   }
 

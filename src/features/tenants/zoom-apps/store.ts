@@ -22,9 +22,11 @@ export interface ZoomAppRow extends SealedSecrets {
   secretGeneration: bigint
   redirectUri: string | null
   createdAt: Date
+  webhookValidatedAt: Date | null
+  eventsMissedAt: Date | null
 }
 
-export type NewZoomApp = Omit<ZoomAppRow, 'createdAt'>
+export type NewZoomApp = Omit<ZoomAppRow, 'createdAt' | 'webhookValidatedAt' | 'eventsMissedAt'>
 
 /** What is to change; left out, it stays. */
 export type ZoomAppChange = SealedSecrets & Partial<Pick<ZoomAppRow, 'redirectUri' | 'managedBy'>>
@@ -61,6 +63,8 @@ const select = {
   secretGeneration: true,
   redirectUri: true,
   createdAt: true,
+  webhookValidatedAt: true,
+  eventsMissedAt: true,
 } satisfies Prisma.ZoomAppSelect
 
 type Selected = Prisma.ZoomAppGetPayload<{ select: typeof select }>
