@@ -4,6 +4,7 @@ import fastifyEnv from '@fastify/env'
 import fp from 'fastify-plugin'
 import { z } from 'zod'
 import { parseWebhookSecret } from './lib/standard-webhooks.ts'
+import { cloudOf } from './zoom/cloud.ts'
 
 /** Names whose value may instead stand in a file that `<NAME>_FILE` names. */
 export const SECRET_NAMES = [
@@ -208,10 +209,11 @@ function checkTogether(config: Partial<Parsed>, values: Record<string, string>, 
     problems.push('ZOOM_OAUTH_APP_CLIENT_SECRET is required beside ZOOM_OAUTH_APP_CLIENT_ID')
   if (!values.ZOOM_OAUTH_APP_CLIENT_ID && config.ZOOM_OAUTH_APP_CLIENT_SECRET?.length)
     problems.push('ZOOM_OAUTH_APP_CLIENT_ID is required beside ZOOM_OAUTH_APP_CLIENT_SECRET')
-  checkUpstream('ZOOM_OAUTH_BASE_URL', config.ZOOM_OAUTH_BASE_URL, config, problems)
-  checkUpstream('ZOOM_API_BASE_URL', config.ZOOM_API_BASE_URL, config, problems)
-  checkUpstream('RECALL_API_BASE_URL', config.RECALL_API_BASE_URL, config, problems)
-  checkUpstream('INSTALL_START_URL', config.INSTALL_START_URL, config, problems)
+  for (const name of ['ZOOM_OAUTH_BASE_URL', 'ZOOM_API_BASE_URL', 'RECALL_API_BASE_URL', 'INSTALL_START_URL'] as const)
+    checkUpstream(name, config[name], config, problems)
+  const { ZOOM_OAUTH_BASE_URL: oauthUrl, ZOOM_API_BASE_URL: apiUrl } = config
+  if (oauthUrl && apiUrl && cloudOf(oauthUrl) !== cloudOf(apiUrl))
+    problems.push('ZOOM_OAUTH_BASE_URL and ZOOM_API_BASE_URL must be of one cloud: both of zoomgov.com, or neither')
   if (config.MINT_DEADLINE_MS && config.ZOOM_TIMEOUT_MS && config.ZOOM_TIMEOUT_MS > config.MINT_DEADLINE_MS)
     problems.push('ZOOM_TIMEOUT_MS must not be longer than MINT_DEADLINE_MS')
   const secrets = SECRET_NAMES.filter((name) => !name.startsWith('DATABASE')).map((name) => values[name])

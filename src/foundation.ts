@@ -17,6 +17,7 @@ import { createKeyStatus } from './secrets/key-status.ts'
 import { createKeyWatch } from './secrets/key-watch.ts'
 import { createInstallation } from './startup.ts'
 import { createZoomAccountUsers } from './zoom/account-users.ts'
+import { cloudOf } from './zoom/cloud.ts'
 import { createZoomHttp } from './zoom/http.ts'
 import { createZoomMeetingOwner } from './zoom/meeting-owner.ts'
 import { createZoomMeetings } from './zoom/meetings.ts'
@@ -41,9 +42,11 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
   const tokenEndpoint = createZoomHttp({ baseUrl: ZOOM_OAUTH_BASE_URL, ...shared })
   const api = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, ...shared })
   const lists = createZoomHttp({ baseUrl: ZOOM_API_BASE_URL, connections: LIST_CONNECTIONS, ...shared })
+  const zoomCloud = cloudOf(ZOOM_API_BASE_URL)
   return {
+    zoomCloud,
     oauth: createZoomOAuth({ http: tokenEndpoint }),
-    users: createZoomUsers({ http: api }),
+    users: createZoomUsers({ http: api, cloud: zoomCloud }),
     zoomSettings: createZoomSettings({ http: api }),
     zoomMeetingOwner: createZoomMeetingOwner({ http: api }),
     zoomMeetings: createZoomMeetings({ http: lists, now: Date.now }),

@@ -245,6 +245,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     hosts,
     meetings,
     personalRooms: foundation.personalRooms,
+    zoomCloud: foundation.zoomCloud,
     vault,
     refreshMarginSeconds: config.REFRESH_MARGIN_SECONDS,
     secretsServing: recallWorkspaces.secretsServing,

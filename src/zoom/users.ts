@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { ZoomCloud } from './cloud.ts'
 import { isMissingScope } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
 import { isMeetingId, type MeetingReference, type PersonalLink, parseMeetingReference } from './meeting-id.ts'
@@ -46,13 +47,14 @@ const user = z.object({
 })
 
 /** Who an access token belongs to. Any trouble is an outcome: the pair that was just received must be stored whatever comes of it. */
-export function createZoomUsers({ http }: { http: Pick<ZoomHttp, 'send'> }): ZoomUsers {
+export function createZoomUsers({ http, cloud }: { http: Pick<ZoomHttp, 'send'>; cloud: ZoomCloud }): ZoomUsers {
   return {
     async me(accessToken, timeoutMs = DEFAULT_ATTEMPT_MS) {
       const request = { path: '/users/me', headers: { authorization: `Bearer ${accessToken}` } }
       try {
         return judge(
           await getWithOneRetry(http, request, { attemptTimeoutMs: timeoutMs, budgetMs: 2 * timeoutMs + 250 }),
+          cloud,
         )
       } catch (error) {
         if (error instanceof ZoomTransportError) return { outcome: 'unavailable' }
@@ -62,7 +64,7 @@ export function createZoomUsers({ http }: { http: Pick<ZoomHttp, 'send'> }): Zoo
   }
 }
 
-function judge(reply: ZoomReply): MeOutcome {
+function judge(reply: ZoomReply, cloud: ZoomCloud): MeOutcome {
   if (isMissingScope(reply)) return { outcome: 'no_scope' }
   const { data } = user.safeParse(reply.status === 200 ? reply.body : undefined)
   if (!data) return { outcome: 'unavailable' }
@@ -75,7 +77,7 @@ function judge(reply: ZoomReply): MeOutcome {
     emailVerified: email !== null && isVerified(data.verified),
     displayName: plainName(data.display_name) ?? plainName(`${data.first_name ?? ''} ${data.last_name ?? ''}`),
     pmi: data.pmi !== undefined && isMeetingId(data.pmi) ? data.pmi : null,
-    personalLink: personalLinkOf(data.vanity_url) ?? personalLinkOf(data.personal_meeting_url),
+    personalLink: personalLinkOf(data.vanity_url, cloud) ?? personalLinkOf(data.personal_meeting_url, cloud),
   }
 }
 
@@ -88,15 +90,15 @@ function isVerified(verified: unknown): boolean {
 }
 
 /** Without the password that Zoom puts into it; null where it is empty, or a link to a number. */
-function personalLinkOf(url: string | undefined): PersonalLink | null {
+function personalLinkOf(url: string | undefined, cloud: ZoomCloud): PersonalLink | null {
   if (!url) return null
-  const reference = referenceOf(url)
+  const reference = referenceOf(url, cloud)
   return reference && 'personalLink' in reference ? reference.personalLink : null
 }
 
-function referenceOf(url: string): MeetingReference | null {
+function referenceOf(url: string, cloud: ZoomCloud): MeetingReference | null {
   try {
-    return parseMeetingReference(url)
+    return parseMeetingReference(url, cloud)
   } catch {
     return null // a link of another cloud, or written in a way that nobody has seen: the profile is good without it
   }

@@ -4,7 +4,7 @@ import { parseMeetingReference } from '../../src/zoom/meeting-id.ts'
 /** How a pasted text is refused; fails where it is taken. */
 export function refusal(text: string): AppError {
   try {
-    const taken = parseMeetingReference(text)
+    const taken = parseMeetingReference(text, 'commercial')
     throw new Error(`${JSON.stringify(text)} was taken as ${JSON.stringify(taken)}`)
   } catch (error) {
     if (error instanceof AppError) return error

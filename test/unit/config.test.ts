@@ -77,6 +77,11 @@ describe('production', () => {
   ])('refuses %s=%s', (name, value) => {
     expect(problemsOf({ ...production(), [name]: value }).join()).toContain(name)
   })
+  test('is of one of Zoom’s clouds: both base URLs are of Zoom for Government, or neither', () => {
+    const oauth = { ZOOM_OAUTH_BASE_URL: 'https://zoomgov.com' }
+    expect(problemsOf({ ...production(), ...oauth }).join()).toContain('must be of one cloud')
+    expect(problemsOf({ ...production(), ...oauth, ZOOM_API_BASE_URL: 'https://api.zoomgov.com/v2' })).toEqual([])
+  })
 })
 
 describe('secrets', () => {

@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
+import type { ZoomCloud } from '../../zoom/cloud.ts'
 import { type PersonalLink, parseMeetingReference } from '../../zoom/meeting-id.ts'
 import { missingScopes, type PassKind, type TokenKind } from '../../zoom/scopes.ts'
 import { type Cause, causesOf } from './causes.ts'
@@ -101,6 +102,7 @@ export interface ExplainDeps {
       cursor: undefined,
     ) => Promise<{ data: ExplainedMint[] }>
   }
+  zoomCloud: ZoomCloud
   personalRooms: {
     ownerOf: (tenantId: string, meetingId: string) => Promise<string | null>
     byLink: (tenantId: string, link: PersonalLink) => Promise<{ meetingId: string }[]>
@@ -130,7 +132,7 @@ const tokenKindsOf = (pass: ExplainedPass | null): TokenKind[] =>
 
 /** Says what is known of a meeting or pass, and why a bot did not skip the waiting room. Reads, and changes nothing. */
 export function createExplainService(deps: ExplainDeps) {
-  const { passes, meetings, hosts, organizations, mints, personalRooms, settingsOf, now } = deps
+  const { passes, meetings, hosts, organizations, mints, personalRooms, zoomCloud, settingsOf, now } = deps
 
   /** Whose join tokens stand in for the host's: the organization mapped, or that of the host's Zoom account. */
   async function organizationOf(
@@ -212,7 +214,7 @@ export function createExplainService(deps: ExplainDeps) {
     /** The id of a pass, or a meeting as people paste it. @throws invalid_request, not_found, store_unavailable */
     async explainReference(tenantId: string, text: string): Promise<Explanation> {
       if (isUuid(text)) return await explainPass(tenantId, text)
-      const reference = parseMeetingReference(text)
+      const reference = parseMeetingReference(text, zoomCloud)
       if ('meetingId' in reference) return await explainMeeting(tenantId, reference.meetingId)
       const rooms = await personalRooms.byLink(tenantId, reference.personalLink)
       const numbers = new Set(rooms.map(({ meetingId }) => meetingId))

@@ -1,4 +1,5 @@
 import { invalidField } from '../../errors.ts'
+import type { ZoomCloud } from '../../zoom/cloud.ts'
 import { type PersonalLink, parseMeetingReference } from '../../zoom/meeting-id.ts'
 
 /** What passes ask of the map of meetings. */
@@ -30,11 +31,15 @@ export interface PersonalRooms {
  * @throws invalid_request, store_unavailable
  */
 export async function meetingIdOf(
-  { meetings, personalRooms }: { meetings: MeetingsOfPasses; personalRooms: PersonalRooms },
+  {
+    meetings,
+    personalRooms,
+    zoomCloud,
+  }: { meetings: MeetingsOfPasses; personalRooms: PersonalRooms; zoomCloud: ZoomCloud },
   tenantId: string,
   pasted: string,
 ): Promise<string> {
-  const reference = parseMeetingReference(pasted)
+  const reference = parseMeetingReference(pasted, zoomCloud)
   if ('meetingId' in reference) return reference.meetingId
   const [room, ...others] = await personalRooms.byLink(tenantId, reference.personalLink)
   if (!room) throw unknownLink()

@@ -4,6 +4,7 @@ import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { withDeadline } from '../../lib/deadline.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
 import { createSemaphore } from '../../lib/semaphore.ts'
+import type { ZoomCloud } from '../../zoom/cloud.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import { checkAccess, checkAccessChange } from './access.ts'
 import { changedExpiryOf, expiryOf } from './expiry.ts'
@@ -30,6 +31,7 @@ export interface PassDeps {
   }
   meetings: MeetingsOfPasses
   personalRooms: PersonalRooms
+  zoomCloud: ZoomCloud
   vault: Pick<GrantVault, 'warm' | 'freshen'>
   /** Below it a mint renews the access token that it is lent. */
   refreshMarginSeconds: number

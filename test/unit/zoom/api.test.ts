@@ -17,7 +17,7 @@ async function zoom(...answers: (string | null)[]) {
   const request: MintRequest = { kind: 'join', meetingId: '85996249517', accessToken: 'at-canary' }
   const mint = (more: Partial<MintRequest> = {}) =>
     createZoomMint({ http, timeoutMs: 1000 }).mint({ ...request, ...more })
-  return { server, mint, users: createZoomUsers({ http }) }
+  return { server, mint, users: createZoomUsers({ http, cloud: 'commercial' }) }
 }
 const token = jsonAnswer(200, { token: 'the-token', expire_in: 120 })
 
@@ -134,7 +134,7 @@ describe('a mint', () => {
       accessToken: 'a',
     })
     await expect(minting).rejects.toThrow(TypeError)
-    await expect(createZoomUsers({ http }).me('a')).rejects.toThrow(TypeError)
+    await expect(createZoomUsers({ http, cloud: 'commercial' }).me('a')).rejects.toThrow(TypeError)
   })
 })
 

@@ -34,7 +34,7 @@ describe('for any input', () => {
     fc.assert(
       fc.property(text, (input) => {
         try {
-          const taken = parseMeetingReference(input)
+          const taken = parseMeetingReference(input, 'commercial')
           if ('meetingId' in taken) expect(taken.meetingId).toMatch(MEETING_ID)
           else expect(taken.personalLink).toEqual({ host: zoomHost, name: expect.stringMatching(/^[a-z0-9._-]+$/) })
         } catch (error) {
@@ -54,7 +54,7 @@ describe('for any input', () => {
         (pairs) => {
           const digits = pairs.map(([digit]) => digit).join('')
           const pasted = pairs.flat().join('')
-          if (isMeetingId(digits)) expect(parseMeetingReference(pasted)).toEqual({ meetingId: digits })
+          if (isMeetingId(digits)) expect(parseMeetingReference(pasted, 'commercial')).toEqual({ meetingId: digits })
           else expect(refusal(pasted).code).toBe('invalid_request')
         },
       ),
@@ -76,13 +76,15 @@ describe('for any input', () => {
     fc.assert(
       fc.property(fc.constantFrom(...shapes), host, digits, query, fc.boolean(), (shape, at, id, rest, isLoud) => {
         const written = shape(isLoud ? at.toUpperCase() : at, id)
-        expect(parseMeetingReference(`${written}${rest}`)).toEqual({ meetingId: id })
-        expect(parseMeetingReference(` <${written}>. `)).toEqual({ meetingId: id })
+        expect(parseMeetingReference(`${written}${rest}`, 'commercial')).toEqual({ meetingId: id })
+        expect(parseMeetingReference(` <${written}>. `, 'commercial')).toEqual({ meetingId: id })
       }),
     )
     fc.assert(
       fc.property(fc.constantFrom('zoommtg', 'zoomus'), host, digits, (scheme, at, id) => {
-        expect(parseMeetingReference(`${scheme}://${at}/join?pwd=x&confno=${id}`)).toEqual({ meetingId: id })
+        expect(parseMeetingReference(`${scheme}://${at}/join?pwd=x&confno=${id}`, 'commercial')).toEqual({
+          meetingId: id,
+        })
       }),
     )
   })
@@ -126,7 +128,7 @@ describe('for any input', () => {
       fc.property(label, fc.stringMatching(/^[A-Za-z][A-Za-z0-9.]{3,38}[a-z0-9]$/), query, (company, name, rest) => {
         const at = `${company}-acme.zoom.us`
         const personalLink = { host: at, name: name.toLowerCase() }
-        expect(parseMeetingReference(`https://${at}/my/${name}${rest}`)).toEqual({ personalLink })
+        expect(parseMeetingReference(`https://${at}/my/${name}${rest}`, 'commercial')).toEqual({ personalLink })
       }),
     )
   })

@@ -33,12 +33,12 @@ describe('taken as the meeting number', () => {
     `https://zoom.us/j/${ID}.`,
     `\u200bhttps://zoom.us/j/${ID}\u200b `,
   ])('%j', (text) => {
-    expect(parseMeetingReference(text)).toEqual({ meetingId: ID })
+    expect(parseMeetingReference(text, 'commercial')).toEqual({ meetingId: ID })
   })
 
   test('with 9 to 12 digits, as text and with a leading zero kept', () => {
     for (const id of ['123456789', '1234567890', '12345678901', '123456789012', '0123456789']) {
-      expect(parseMeetingReference(id)).toEqual({ meetingId: id })
+      expect(parseMeetingReference(id, 'commercial')).toEqual({ meetingId: id })
     }
   })
 })
@@ -140,6 +140,20 @@ describe('refused as invalid_request', () => {
     expect(refusal(`https://notzoomgov.com/j/${ID}`).message).not.toContain('Government')
   })
 
+  test('where Latchkey is connected with Zoom for Government its links are the ones, and those of zoom.us are refused by name', () => {
+    const taken = (text: string) => parseMeetingReference(text, 'government')
+    for (const host of ['zoomgov.com', 'www.zoomgov.com', 'agency.zoomgov.com'])
+      expect(taken(`https://${host}/j/${ID}?pwd=x`)).toEqual({ meetingId: ID })
+    expect(taken(`zoommtg://zoomgov.com/join?confno=${ID}`)).toEqual({ meetingId: ID })
+    expect(taken('https://www.zoomgov.com/my/ann')).toEqual({ personalLink: { host: 'zoomgov.com', name: 'ann' } })
+    expect(taken('https://agency.zoomgov.com/my/ann')).toEqual({
+      personalLink: { host: 'agency.zoomgov.com', name: 'ann' },
+    })
+    for (const host of ['zoom.us', 'acme.zoom.us', 'zoom.com'])
+      expect(() => taken(`https://${host}/j/${ID}`)).toThrow('This link leads to zoom.us or zoom.com')
+    expect(() => taken(`https://evil.example/j/${ID}`)).toThrow('does not lead to zoomgov.com')
+  })
+
   test('no refusal repeats the password, token or key of a link', () => {
     const secrets = 'pwd=s3cretpwd&tk=s3crettk&zak=s3cretzak'
     for (const link of [
@@ -164,6 +178,6 @@ describe('a personal link', () => {
     ['https://us02web.acme.zoom.us/my/ann', 'us02web.acme.zoom.us', 'ann'],
     [`https://zoom.us/my/${ID}`, 'zoom.us', ID],
   ])('%j is a name at a host and never a number', (text, host, name) => {
-    expect(parseMeetingReference(text)).toEqual({ personalLink: { host, name } })
+    expect(parseMeetingReference(text, 'commercial')).toEqual({ personalLink: { host, name } })
   })
 })
