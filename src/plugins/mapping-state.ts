@@ -8,6 +8,7 @@ interface MappingState {
   hostId: string | null
   externalUserId: string | null
   organizationId: string | null
+  zoomUserId: string | null
   source: MappingSource
   observedAt: Date
   replaced: {
@@ -26,6 +27,8 @@ export const mappingState = {
   host_id: z.uuid().nullable(),
   external_user_id: z.string().nullable(),
   organization_id: z.uuid().nullable(),
+  /** Of an organization's meeting that Zoom told of: its host there, who is to connect for OBF tokens and ZAKs. */
+  zoom_user_id: z.string().nullable(),
   source: mappingSource,
   observed_at: isoTime(),
   replaced: z
@@ -44,6 +47,7 @@ export const mappingStateOf = (mapping: MappingState) => ({
   host_id: mapping.hostId,
   external_user_id: mapping.externalUserId,
   organization_id: mapping.organizationId,
+  zoom_user_id: mapping.zoomUserId,
   source: mapping.source,
   observed_at: mapping.observedAt.toISOString(),
   replaced: mapping.replaced && {

@@ -31,16 +31,17 @@ const answer = z.object({
 })
 
 /**
- * The settings of whose access token it is, in one request without a retry: they explain and decide nothing, so whatever goes
+ * The settings of whose access token it is, or of somebody of the account of an admin's, in one request without a retry: they explain and decide nothing, so whatever goes
  * wrong is an outcome. An administrator's locks cannot be seen here.
  * @see https://developers.zoom.us/docs/api/users/#tag/users/get/users/{userId}/settings
  */
 export function createZoomSettings({ http }: { http: Pick<ZoomHttp, 'send'> }) {
   return {
-    async read(accessToken: string, timeoutMs: number): Promise<SettingsOutcome> {
+    async read(accessToken: string, timeoutMs: number, zoomUserId: string | null = null): Promise<SettingsOutcome> {
+      const user = zoomUserId === null ? 'me' : encodeURIComponent(zoomUserId)
       const headers = { authorization: `Bearer ${accessToken}` }
       try {
-        return judge(await http.send({ method: 'GET', path: '/users/me/settings', headers, timeoutMs }))
+        return judge(await http.send({ method: 'GET', path: `/users/${user}/settings`, headers, timeoutMs }))
       } catch (error) {
         if (error instanceof ZoomTransportError) return { outcome: 'unavailable' }
         throw error

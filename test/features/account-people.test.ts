@@ -77,6 +77,31 @@ describe('a user of an account who never connected', () => {
     expect(await mappingOf(meeting)).toMatchObject({ host_id: hostId, source: 'event' })
   })
 
+  test('is named where a bot’s token needs them, with their own settings at Zoom as the admin sees them', async () => {
+    const { admin, users } = newAccount(1)
+    const organization = await connect(admin, tenant.headers)
+    await sync(organization)
+    const [user] = users
+    if (!user) throw new Error('no such user')
+    t.zoom.addUser({ id: user.id, local_recording: false })
+    const pass = await passFor(user.meeting)
+    const explained = (await t.api('GET', `/v1/passes/${pass.id}/explain`, { headers: tenant.headers })).json()
+    expect(explained).toMatchObject({
+      host: null,
+      organization: { id: organization.id, status: 'connected', degraded: [] },
+      mapping: { organization_id: organization.id, zoom_user_id: user.id },
+      settings: { reason: null, local_recording: false },
+    })
+    expect(explained.causes[0]).toMatchObject({
+      cause: 'host_not_connected',
+      likelihood: 'certain',
+      why: expect.stringContaining('its host has to connect for obf and zak'),
+    })
+    expect(explained.causes).toContainEqual(
+      expect.objectContaining({ cause: 'local_recording_off', likelihood: 'likely' }),
+    )
+  })
+
   test('is forgotten with their meetings when they leave it, and the account stays connected', async () => {
     const { account, admin, users } = newAccount(2)
     const organization = await connect(admin, tenant.headers)

@@ -21,13 +21,19 @@ describe('mapping a meeting', () => {
     const { host, organization, call } = await newTenant()
     const times = { observed_at: expect.any(String), updated_at: expect.any(String) }
     const stored = { meeting_id: '111111111', source: 'api', replaced: null, ...times }
-    const asHost = { ...stored, host_id: host.id, external_user_id: 'alice', organization_id: null }
+    const asHost = { ...stored, host_id: host.id, external_user_id: 'alice', organization_id: null, zoom_user_id: null }
     for (const target of [{ host_id: host.id }, { external_user_id: 'alice' }]) {
       const put = await call('PUT', '/v1/meetings/111111111', target)
       expect([put.statusCode, put.json()]).toEqual([200, asHost])
     }
     const put = await call('PUT', '/v1/meetings/111111111', { organization_id: organization.id })
-    const replaced = { source: 'api', host_id: host.id, organization_id: null, observed_at: expect.any(String) }
+    const replaced = {
+      source: 'api',
+      host_id: host.id,
+      organization_id: null,
+      zoom_user_id: null,
+      observed_at: expect.any(String),
+    }
     const owner = { host_id: null, external_user_id: null, organization_id: organization.id }
     const asOrganization = { ...stored, ...owner, replaced }
     expect(put.json()).toEqual(asOrganization)

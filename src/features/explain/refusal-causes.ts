@@ -41,10 +41,19 @@ function requestRefused({ mints }: Facts): Finding | null {
   return certain(`The last request, for ${newest.kind}, was refused: ${newest.reason ?? newest.outcome}.`)
 }
 
+/** What only the meeting's own host can give to this bot. */
+const kindsOfTheHost = ({ pass }: Facts) =>
+  (pass?.kinds ?? []).filter((kind) => kind === 'zak' || (kind === 'obf' && pass?.onBehalfOf.length === 0))
+
 function notConnected(facts: Facts): Finding | null {
   const { mapping, host, hasOrganization } = facts
   if (mapping?.externalUserId === null && !hasOrganization)
     return certain('The organization that the meeting is mapped to is not connected.')
+  const lacking = kindsOfTheHost(facts)
+  if (mapping?.externalUserId === null && lacking.length > 0)
+    return certain(
+      `The meeting is the organization's, which makes join tokens and no other: its host has to connect for ${lacking.join(' and ')}.`,
+    )
   const lost =
     host?.status === 'reconnect_required'
       ? `${nameOf(host.externalUserId)} must connect Zoom again: ${host.statusReason}.`

@@ -26,6 +26,8 @@ export interface ExplainedMapping {
   hostId: string | null
   externalUserId: string | null
   organizationId: string | null
+  /** Of an organization's meeting: its host at Zoom, where Zoom told. */
+  zoomUserId: string | null
   source: 'api' | 'event' | 'sync' | 'lookup'
   observedAt: Date
   replaced: {
@@ -107,7 +109,7 @@ export interface ExplainDeps {
     ownerOf: (tenantId: string, meetingId: string) => Promise<string | null>
     byLink: (tenantId: string, link: PersonalLink) => Promise<{ meetingId: string }[]>
   }
-  settingsOf: (host: ExplainedGrant | null) => Promise<SettingsView>
+  settingsOf: (grant: ExplainedGrant | null, ofZoomUserId: string | null) => Promise<SettingsView>
   now: () => number
 }
 
@@ -155,7 +157,8 @@ export function createExplainService(deps: ExplainDeps) {
     const host = hostName ? await hosts.byExternalUserId(tenantId, hostName) : null
     const organization = await organizationOf(tenantId, mapping, host)
     const personalRoomOf = meetingId === null ? null : await personalRooms.ownerOf(tenantId, meetingId)
-    const settings = await settingsOf(host)
+    const ofUser = host ? null : (mapping?.zoomUserId ?? null)
+    const settings = await settingsOf(ofUser === null ? host : organization, ofUser)
     const kinds = tokenKindsOf(pass)
     const causes = causesOf({
       meetingId,

@@ -13,7 +13,7 @@ export type SettingsView =
 
 export interface SettingsDeps {
   vault: Pick<GrantVault, 'withAccessToken'>
-  readAtZoom: (accessToken: string, timeoutMs: number) => Promise<SettingsOutcome>
+  readAtZoom: (accessToken: string, timeoutMs: number, zoomUserId: string | null) => Promise<SettingsOutcome>
   monotonicNow: () => number
 }
 
@@ -27,7 +27,7 @@ const DEADLINE_MS = 2000
 // whoever asks again and again must not use up what Zoom lets this account ask
 const REMEMBERED_MS = 60_000
 const FAILURE_REMEMBERED_MS = 5000
-const REMEMBERED_GRANTS = 1000
+const REMEMBERED_USERS = 1000
 
 const unknown = (reason: 'no_host' | 'host_not_connected' | 'missing_scope' | 'no_answer'): SettingsView => ({
   isKnown: false,
@@ -36,15 +36,15 @@ const unknown = (reason: 'no_host' | 'host_not_connected' | 'missing_scope' | 'n
 const noAnswer = () => new AppError('zoom_unavailable', 'Zoom gave no usable answer; try again.')
 const tooLate = () => new AppError('zoom_timeout', 'Zoom did not answer in time; try again.')
 
-/** Reads a host's settings at Zoom, of each grant once a minute at most. Whatever goes wrong: they are unknown. */
+/** Reads a host's settings at Zoom, of each user once a minute at most. Whatever goes wrong: they are unknown. */
 export function createSettingsReader({ vault, readAtZoom, monotonicNow }: SettingsDeps) {
-  const remembered = createLru<string, { view: SettingsView; untilMs: number }>(REMEMBERED_GRANTS)
+  const remembered = createLru<string, { view: SettingsView; untilMs: number }>(REMEMBERED_USERS)
   const flights = createSingleFlight<SettingsView>()
 
-  async function ask(grantId: string): Promise<SettingsView> {
+  async function ask(grantId: string, zoomUserId: string | null): Promise<SettingsView> {
     const deadline = createDeadline(DEADLINE_MS, monotonicNow)
     const call = async (accessToken: string) => {
-      const answer = await readAtZoom(accessToken, Math.max(1, deadline.remainingMs()))
+      const answer = await readAtZoom(accessToken, Math.max(1, deadline.remainingMs()), zoomUserId)
       // thrown, or the vault would take it that Zoom took the token; a refused one is left for a bot's own request to renew
       if (answer.outcome === 'unavailable') throw noAnswer()
       return answer
@@ -58,15 +58,17 @@ export function createSettingsReader({ vault, readAtZoom, monotonicNow }: Settin
     return unknown(answer ? 'missing_scope' : 'no_answer')
   }
 
-  return async (host: SettingsHost | null): Promise<SettingsView> => {
+  /** Of a host; `zoomUserId`: of somebody of the account that an organization's grant is for. */
+  return async (host: SettingsHost | null, zoomUserId: string | null): Promise<SettingsView> => {
     if (!host) return unknown('no_host')
     if (host.status !== 'connected') return unknown('host_not_connected')
+    const key = `${host.grantId}/${zoomUserId ?? 'me'}`
     if (degradedParts(host.scopes).includes('settings')) return unknown('missing_scope')
-    const known = remembered.get(host.grantId)
+    const known = remembered.get(key)
     if (known && monotonicNow() < known.untilMs) return known.view
-    const view = await flights.run(host.grantId, () => ask(host.grantId))
+    const view = await flights.run(key, () => ask(host.grantId, zoomUserId))
     const rememberedMs = view.isKnown ? REMEMBERED_MS : FAILURE_REMEMBERED_MS
-    remembered.set(host.grantId, { view, untilMs: monotonicNow() + rememberedMs })
+    remembered.set(key, { view, untilMs: monotonicNow() + rememberedMs })
     return view
   }
 }

@@ -33,7 +33,7 @@ export function explanationOf({ meetingId, pass, mapping, host, organization, ..
     mapping: mapping && { ...mappingStateOf(mapping), rule: mapping.rule },
     personal_room_of: rest.personalRoomOf,
     host: host && { id: host.id, external_user_id: host.externalUserId, ...grantStateOf(host, host.kinds) },
-    organization: organization && { id: organization.id, ...grantStateOf(organization, ['join']) },
+    organization: organization && { id: organization.id, ...grantStateOf(organization, ['join'], 'organization') },
     settings: settingsOf(rest.settings),
     mints: rest.mints.map(mintLineOf),
     causes: rest.causes.map(({ cause, likelihood, why, nextStep }) => ({

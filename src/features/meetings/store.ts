@@ -14,6 +14,8 @@ export interface Mapping {
   hostId: string | null
   externalUserId: string | null
   organizationId: string | null
+  /** Of an organization's meeting that Zoom told of: its host there. */
+  zoomUserId: string | null
   source: MappingSource
   /** When what the source said was so. */
   observedAt: Date
@@ -56,7 +58,7 @@ export interface MeetingStore {
 
 const MAPPINGS = Prisma.sql`
   SELECT m.id, m.meeting_id AS "meetingId", h.id AS "hostId", m.external_user_id AS "externalUserId",
-         m.organization_id AS "organizationId", m.source, m.observed_at AS "observedAt", m.replaced, m.updated_at AS "updatedAt"
+         m.organization_id AS "organizationId", CASE WHEN m.organization_id IS NOT NULL THEN m.zoom_user_id END AS "zoomUserId", m.source, m.observed_at AS "observedAt", m.replaced, m.updated_at AS "updatedAt"
     FROM meetings m LEFT JOIN hosts h ON h.tenant_id = m.tenant_id AND h.external_user_id = m.external_user_id`
 
 const REPLACE = Prisma.raw(DECIDE)

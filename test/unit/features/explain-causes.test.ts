@@ -166,7 +166,17 @@ test('an organization makes up for a host who must reconnect, for the join token
 test('a meeting of an organization that is not connected any more waits for its admin', () => {
   const given = facts({ mapping: { externalUserId: null }, host: null, mints: [] })
   expect(briefly(causesOf(given))[0]).toBe('certain host_not_connected')
-  expect(briefly(causesOf({ ...given, hasOrganization: true }))).not.toContain('certain host_not_connected')
+  const pass = { ...PASS, kinds: ['join' as const] }
+  expect(briefly(causesOf({ ...given, pass, hasOrganization: true }))).not.toContain('certain host_not_connected')
+})
+
+test('a meeting of a connected organization still waits for its host, where the pass is for a token of the host’s own', () => {
+  const given = facts({ mapping: { externalUserId: null }, host: null, mints: [], hasOrganization: true })
+  const [first] = causesOf({ ...given, pass: { ...PASS, kinds: ['join', 'obf'] } })
+  expect(first).toMatchObject({ cause: 'host_not_connected', likelihood: 'certain' })
+  expect(first?.why).toContain('its host has to connect for obf.')
+  const named = causesOf({ ...given, pass: { ...PASS, kinds: ['join', 'obf'], onBehalfOf: ['bob'] } })
+  expect(briefly(named)).not.toContain('certain host_not_connected')
 })
 
 test('a pass whose OBF users are named needs no mapping, unless it is for a join token too', () => {
