@@ -20,8 +20,8 @@ describe('mapping a meeting', () => {
   test('answers whose it is, named by host, by the tenant’s own user id or by organization', async () => {
     const { host, organization, call } = await newTenant()
     const times = { observed_at: expect.any(String), updated_at: expect.any(String) }
-    const stored = { meeting_id: '111111111', source: 'api', replaced: null, ...times }
-    const asHost = { ...stored, host_id: host.id, external_user_id: 'alice', organization_id: null, zoom_user_id: null }
+    const stored = { meeting_id: '111111111', source: 'api', zoom_user_id: null, replaced: null, ...times }
+    const asHost = { ...stored, host_id: host.id, external_user_id: 'alice', organization_id: null }
     for (const target of [{ host_id: host.id }, { external_user_id: 'alice' }]) {
       const put = await call('PUT', '/v1/meetings/111111111', target)
       expect([put.statusCode, put.json()]).toEqual([200, asHost])
