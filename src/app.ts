@@ -31,7 +31,9 @@ import { errorHandler } from './plugins/error-handler.ts'
 import { createFailureLimit } from './plugins/failure-limit.ts'
 import { httpEdge } from './plugins/http-edge.ts'
 import { idempotency } from './plugins/idempotency.ts'
+import { keyRateLimit } from './plugins/key-rate-limit.ts'
 import { lastAnswers } from './plugins/last-answers.ts'
+import { loadShedding } from './plugins/load-shedding.ts'
 import { createMetrics } from './plugins/metrics.ts'
 import { openapi } from './plugins/openapi.ts'
 import { prisma } from './plugins/prisma.ts'
@@ -59,6 +61,7 @@ async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Pr
   await app.register(errorHandler)
   await app.register(httpEdge)
   await app.register(requestLog)
+  await app.register(loadShedding)
   await app.register(lastAnswers)
   await app.register(routeContract)
   await app.register(prisma)
@@ -96,6 +99,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
     async function tenant(scope) {
       await scope.register(apiAuth, auth)
       await scope.register(idempotency, { box })
+      await scope.register(keyRateLimit)
       await scope.register(connectSessionRoutes, services)
       await scope.register(hostRoutes, services)
       await scope.register(releaseRoutes, services)
@@ -157,6 +161,7 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
     await services.jobQueue.stop(0)
     await services.zoomEvents.stop()
     await services.ledger.flush()
+    await services.apiKeys.noteUsesAcrossTenants().catch(() => {}) // a time only, and the database may be away
     await services.redeemer.drain()
     await services.vault.drain()
     await services.closeUpstreams()

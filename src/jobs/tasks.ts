@@ -43,6 +43,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'grant_counts', run: () => grantUpkeep.countAcrossTenants() },
         { name: 'early_deaths', run: () => keepAlive.findEarlyDeathsAcrossTenants() },
         { name: 'seen_webhook_ids', run: () => ledger.purgeSeenAcrossTenants(seenSeconds) },
+        { name: 'api_key_uses', run: () => services.apiKeys.noteUsesAcrossTenants() },
         { name: 'connect_sessions', run: () => connectSessions.purgeExpiredAcrossTenants() },
         { name: 'idempotency_keys', run: () => idempotencyKeys.purgeExpiredAcrossTenants() },
       ],

@@ -9,6 +9,8 @@ import { PROBLEM_TYPE, toProblem } from './error-handler.ts'
 
 const URL_LIMIT_BYTES = 2048 // a pass, a code and a cursor together need a quarter of it
 const HEADER_LINES_LIMIT = 100 // Node drops lines beyond about a thousand in silence
+/** Beyond it a connection is closed as it comes: each costs memory before it has said a word. */
+const MAX_CONNECTIONS = 4000
 const ONE_YEAR_SECONDS = 31_536_000
 
 const invalid = (detail: string, status?: number) =>
@@ -33,6 +35,24 @@ function checkRequest(request: FastifyRequest): void {
   if (headerLines(raw.rawHeaders, 'host').length > 1) throw invalid('More than one Host line.')
 }
 
+/** Deeper than any body that the API takes; JSON.parse alone would take thousands. */
+const MAX_DEPTH = 20
+
+/** Whether brackets nest deeper than that, strings aside. */
+function isTooDeep(text: string): boolean {
+  let depth = 0
+  let isInString = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (character === '"') isInString = !isInString
+    else if (isInString) at += character === '\\' ? 1 : 0
+    else if (character === '{' || character === '[') depth += 1
+    else if (character === '}' || character === ']') depth -= 1
+    if (depth > MAX_DEPTH) return true
+  }
+  return false
+}
+
 /** Decodes strictly: bytes that are no UTF-8 would be stored as something the sender never wrote. */
 function registerJsonParser(app: FastifyInstance): void {
   app.removeAllContentTypeParsers() // a string body of text/plain would pass for JSON
@@ -46,6 +66,10 @@ function registerJsonParser(app: FastifyInstance): void {
       done(invalid('The body is not UTF-8.'))
       return
     }
+    if (isTooDeep(text)) {
+      done(invalid(`The body nests deeper than ${MAX_DEPTH} levels.`))
+      return
+    }
     parse(request, text, done)
   })
 }
@@ -55,6 +79,7 @@ export const httpEdge = fp(
   async (app) => {
     registerJsonParser(app)
     const { isHttps } = app.config
+    app.server.maxConnections = MAX_CONNECTIONS
     app.addHook('onRequest', (request, reply, done) => {
       if (isHttps) reply.header('strict-transport-security', `max-age=${ONE_YEAR_SECONDS}`)
       checkRequest(request)

@@ -11,6 +11,7 @@ const BODY_LIMIT_BYTES = 16 * 1024 // at this size the deepest JSON costs less t
 const HEADERS_LIMIT_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 15_000
+const REQUESTS_PER_CONNECTION = 10_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than common load balancers keep theirs, so that they close first
 
 /** Errors before there is a route, such as a broken percent-encoding: the same body as any other, without the URL. */
@@ -31,6 +32,7 @@ export function serverOptions(config: Config, logStream?: DestinationStream): Fa
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    maxRequestsPerSocket: REQUESTS_PER_CONNECTION,
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 100 },
     http: {

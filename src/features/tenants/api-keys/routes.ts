@@ -11,12 +11,13 @@ import {
 import type { ApiKeyService } from './service.ts'
 import type { ApiKey } from './store.ts'
 
-const shape = ({ id, prefix, name, scopes, expiresAt, createdAt }: ApiKey) => ({
+const shape = ({ id, prefix, name, scopes, expiresAt, lastUsedAt, createdAt }: ApiKey) => ({
   id,
   prefix,
   name,
   scopes,
   expires_at: expiresAt?.toISOString() ?? null,
+  last_used_at: lastUsedAt?.toISOString() ?? null,
   created_at: createdAt.toISOString(),
 })
 const config = { caller: 'operator' } as const

@@ -21,6 +21,8 @@ const shown = {
   name: z.string(),
   scopes: z.array(z.string()),
   expires_at: isoTime().nullable(),
+  /** To the minute or so; null: never. */
+  last_used_at: isoTime().nullable(),
   created_at: isoTime(),
 }
 const apiKeyResponse = z.object(shown)

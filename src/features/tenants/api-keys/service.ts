@@ -36,6 +36,8 @@ const NO_HASH = Buffer.alloc(32)
 
 /** API keys of a tenant. Several work side by side, so rotation needs no pause. */
 export function createApiKeyService({ store, cursors, requireTenant, now }: ApiKeyDeps) {
+  // by key id, since the last time they were written down
+  let uses = new Map<string, number>()
   return {
     /** The key's text is in this answer and nowhere else. @throws not_found */
     async create(tenantId: string, input: NewApiKey): Promise<ApiKey & { key: string }> {
@@ -65,7 +67,20 @@ export function createApiKeyService({ store, cursors, requireTenant, now }: ApiK
       const isRight = constantTimeEqual(found ? Buffer.from(found.secretHash) : NO_HASH, parsed.secretHash)
       if (!found || !isRight) return null
       if (found.expiresAt && found.expiresAt.getTime() <= now()) return null
+      uses.set(parsed.keyId, now())
       return { tenantId: found.tenantId, keyId: parsed.keyId, scopes: found.scopes }
+    },
+    /** Writes down when keys were last used; what cannot be written now waits for the next time. @throws store_unavailable */
+    async noteUsesAcrossTenants(): Promise<void> {
+      const noted = uses
+      if (noted.size === 0) return
+      uses = new Map()
+      try {
+        await store.noteUses([...noted].map(([keyId, atMs]) => ({ keyId, at: new Date(atMs) })))
+      } catch (error) {
+        uses = new Map([...noted, ...uses])
+        throw error
+      }
     },
   }
 }
