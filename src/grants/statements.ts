@@ -1,4 +1,5 @@
 import { statement } from '../lib/sql.ts'
+import { ageOf } from '../retention.ts'
 import { NO_PERSON } from './person.ts'
 import { isUnlinked } from './unlinked.ts'
 
@@ -270,7 +271,7 @@ export const PURGE_ATTEMPTS = statement(
   'grant_purge_attempts',
   `WITH page AS (
      SELECT id, grant_id, gen, started_at FROM refresh_attempts
-      WHERE started_at < now() - interval '30 days' AND (started_at, id) > ($1::timestamptz, $2::uuid)
+      WHERE started_at < now() - ${ageOf('refresh_attempts')} AND (started_at, id) > ($1::timestamptz, $2::uuid)
       ORDER BY started_at, id LIMIT $3),
    gone AS (
      DELETE FROM refresh_attempts a USING page p, grant_tokens t

@@ -54,6 +54,8 @@ export function jobRounds(services: Services, config: Config): Round[] {
       tasks: [
         { name: 'unlinked_grants', run: (signal) => grantUpkeep.releaseUnlinkedAcrossTenants(signal) },
         { name: 'zoom_webhook_silence', run: () => zoomEvents.findSilenceAcrossTenants() },
+        { name: 'old_mints', run: (signal) => ledger.purgeAcrossTenants(signal) },
+        { name: 'old_passes', run: (signal) => passes.purgeAcrossTenants(signal) },
         { name: 'zoom_event_gaps', run: () => services.eventGaps.reportAcrossTenants() },
         { name: 'zoom_events_purge', run: () => zoomEvents.purgeAcrossTenants() },
         { name: 'meeting_event_marks', run: () => services.meetings.purgeAcrossTenants() },

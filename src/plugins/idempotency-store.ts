@@ -1,5 +1,6 @@
-import type { PrismaClient } from '../generated/prisma/client.ts'
+import { Prisma, type PrismaClient } from '../generated/prisma/client.ts'
 import { uuidv7 } from '../lib/ids.ts'
+import { ageOf } from '../retention.ts'
 
 /** A key that somebody took, and what came of it. */
 export interface KnownKey {
@@ -23,6 +24,7 @@ export interface IdempotencyStore {
 }
 
 const PURGE_BATCH = 1000
+const AGE = Prisma.raw(ageOf('idempotency_keys'))
 const bytes = (buffer: Buffer) => new Uint8Array(buffer)
 
 /** The one writer of `idempotency_keys`; a scope is a tenant or the operator. */
@@ -36,7 +38,7 @@ export function createIdempotencyStore(db: PrismaClient): IdempotencyStore {
         ON CONFLICT (scope_id, key_hash) DO UPDATE
            SET id = excluded.id, request_hash = excluded.request_hash, status = NULL, response_ct = NULL,
                created_at = now()
-         WHERE k.created_at < now() - interval '24 hours'
+         WHERE k.created_at < now() - ${AGE}
             OR (k.status IS NULL AND k.created_at < now() - interval '60 seconds')
         RETURNING k.id`
       return row?.id ?? null
@@ -56,7 +58,7 @@ export function createIdempotencyStore(db: PrismaClient): IdempotencyStore {
       for (let total = 0; ; ) {
         const count = await db.$executeRaw`
           DELETE FROM idempotency_keys WHERE id IN (
-            SELECT id FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT ${PURGE_BATCH})`
+            SELECT id FROM idempotency_keys WHERE created_at < now() - ${AGE} LIMIT ${PURGE_BATCH})`
         total += count
         if (count < PURGE_BATCH) return total
       }

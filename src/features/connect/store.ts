@@ -1,4 +1,5 @@
-import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { ageOf } from '../../retention.ts'
 
 export type ConnectKind = 'host' | 'organization'
 export type OnOtherZoomUser = 'refuse' | 'replace'
@@ -67,6 +68,8 @@ export interface ConnectStore {
 }
 
 /** The one writer of `connect_sessions` and `connect_flows`. */
+const AGE = { flows: Prisma.raw(ageOf('connect_flows')), sessions: Prisma.raw(ageOf('connect_sessions')) }
+
 export function createConnectStore(db: PrismaClient | Prisma.TransactionClient): ConnectStore {
   return {
     ...sessionStatements(db),
@@ -76,9 +79,9 @@ export function createConnectStore(db: PrismaClient | Prisma.TransactionClient):
         ? db.$transaction((inner) => work(createConnectStore(inner)))
         : Promise.reject(new Error('a transaction is open already')),
     async purgeExpiredAcrossTenants() {
-      const flows = await db.$executeRaw`DELETE FROM connect_flows WHERE expires_at < now()`
+      const flows = await db.$executeRaw`DELETE FROM connect_flows WHERE expires_at < now() - ${AGE.flows}`
       // A day longer than they live, for whoever looks into a question about one.
-      const sessions = await db.$executeRaw`DELETE FROM connect_sessions WHERE expires_at < now() - interval '1 day'`
+      const sessions = await db.$executeRaw`DELETE FROM connect_sessions WHERE expires_at < now() - ${AGE.sessions}`
       return { sessions, flows }
     },
   }

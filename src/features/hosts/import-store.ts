@@ -1,6 +1,7 @@
 import { AUDIT_INSERT } from '../../audit/audit-log.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
+import { ageOf } from '../../retention.ts'
 
 /** What is known of a refresh token that was imported before. */
 export interface ImportedToken {
@@ -79,7 +80,7 @@ const UNLINKED = statement(
 const PURGE = statement(
   'import_purge',
   `DELETE FROM imported_tokens WHERE id IN (
-     SELECT id FROM imported_tokens WHERE claimed_at < now() - interval '90 days' LIMIT 5000)`,
+     SELECT id FROM imported_tokens WHERE claimed_at < now() - ${ageOf('imported_tokens')} LIMIT 5000)`,
 )
 
 export type ImportStore = ReturnType<typeof createImportStore>

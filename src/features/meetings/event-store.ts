@@ -1,5 +1,6 @@
 import { sha256 } from '../../lib/ids.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
+import { ageOf } from '../../retention.ts'
 import { DECIDE, isDeletedSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID, ownHost } from './links.ts'
 
@@ -20,8 +21,6 @@ export interface Effect {
 }
 
 const GONE = 'gone'
-// longer than Zoom repeats an event, and than the inbox keeps one that failed
-const MARK_LIFE = `interval '8 days'`
 
 /**
  * Of an app's events about one number the latest counts, in whatever order they come; of two of one millisecond always the
@@ -91,11 +90,11 @@ const APPLY = statement(
 
 const PURGE_MARKS = statement(
   'meeting_event_marks_purge',
-  `DELETE FROM meeting_event_marks WHERE at < now() - ${MARK_LIFE}`,
+  `DELETE FROM meeting_event_marks WHERE at < now() - ${ageOf('meeting_event_marks')}`,
 )
 const PURGE_DELETIONS = statement(
   'meeting_deletions_purge',
-  `DELETE FROM meeting_deletions WHERE at < now() - ${MARK_LIFE}`,
+  `DELETE FROM meeting_deletions WHERE at < now() - ${ageOf('meeting_deletions')}`,
 )
 /** Found for a host in the very moment in which the host, or what is known of the person, went. */
 const PURGE_HOSTLESS = statement(

@@ -33,7 +33,6 @@ export const SYNC_QUEUE = 'meeting-sync'
 
 const JOBS_AT_ONCE = 20
 const PART_MS = 20_000
-const KEPT_DAYS = 30
 const HOUR_SECONDS = 3600
 /** What waits for a person, and not for Zoom. */
 const LASTING: readonly string[] = ['reconnect_required', 'host_blocked', 'host_not_connected']
@@ -173,7 +172,7 @@ export function createMeetingSync(deps: SyncDeps) {
     /** An event told that a user has left an account: whether anything was known of them. @throws store_unavailable */
     forgetUserAcrossTenants: accounts.forgetUser,
     /** Forgets what was found and has given no sign of life for 30 days. @throws store_unavailable */
-    purgeAcrossTenants: (): Promise<void> => store.purge(KEPT_DAYS),
+    purgeAcrossTenants: (): Promise<void> => store.purge(),
   }
 }
 

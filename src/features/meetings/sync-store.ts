@@ -1,5 +1,6 @@
 import { type Sql, statement } from '../../lib/sql.ts'
 import { type SyncState, syncStateSql } from '../../plugins/sync-state.ts'
+import { ageOf } from '../../retention.ts'
 import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID } from './links.ts'
 import { noteUnannounced } from './unannounced.ts'
@@ -176,13 +177,10 @@ const PURGE = [
     'meetings_purge_silent',
     `DELETE FROM meetings WHERE id IN (
        SELECT id FROM meetings
-        WHERE source <> 'api' AND observed_at < now() - $1 * interval '1 day'
-          AND (seen_at IS NULL OR seen_at < now() - $1 * interval '1 day') LIMIT 10000)`,
+        WHERE source <> 'api' AND observed_at < now() - ${ageOf('meetings')}
+          AND (seen_at IS NULL OR seen_at < now() - ${ageOf('meetings')}) LIMIT 10000)`,
   ),
-  statement(
-    'account_syncs_purge',
-    `DELETE FROM account_syncs WHERE held_until < now() - LEAST($1, 1) * interval '1 day'`,
-  ),
+  statement('account_syncs_purge', `DELETE FROM account_syncs WHERE held_until < now() - ${ageOf('account_syncs')}`),
 ]
 
 /** When which grant's meetings are read, and what that does to the map. Every function throws store_unavailable. */
@@ -223,9 +221,9 @@ export function createSyncStore(sql: Sql) {
       const [row] = await sql.rows<{ sync: SyncState }>(REQUESTS[links], [tenantId, id])
       return row?.sync ?? null
     },
-    /** Forgets what was found and has given no sign of life for so many days. */
-    async purge(days: number): Promise<void> {
-      for (const purge of PURGE) await sql.rows(purge, [days])
+    /** Forgets what was found and has given no sign of life for long. */
+    async purge(): Promise<void> {
+      for (const purge of PURGE) await sql.rows(purge, [])
     },
   }
 }

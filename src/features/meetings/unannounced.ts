@@ -1,4 +1,5 @@
 import { type Sql, statement } from '../../lib/sql.ts'
+import { ageOf } from '../../retention.ts'
 
 /**
  * The end of a statement that maps what a list holds, after `mapped` (meeting_id, is_new): notes the numbers that an event should have told of
@@ -15,13 +16,10 @@ export function noteUnannounced(isDue: string): string {
    ON CONFLICT DO NOTHING`
 }
 
-/** Longer than Zoom repeats an event whose receiver was away: 5, 20 and 60 minutes. */
-const LATE = `interval '2 hours'`
-
-/** Whose events did not come at all; each number is judged once, by whichever replica is first. */
+/** Whose events did not come at all, longer after than Zoom repeats one (5, 20 and 60 minutes); each number is judged once, by whichever replica is first. */
 const MISSED = statement(
   'meeting_events_missed',
-  `WITH late AS (DELETE FROM unannounced_meetings WHERE found_at < now() - ${LATE} RETURNING zoom_app_id, meeting_id),
+  `WITH late AS (DELETE FROM unannounced_meetings WHERE found_at < now() - ${ageOf('unannounced_meetings')} RETURNING zoom_app_id, meeting_id),
    missed AS (
      SELECT l.zoom_app_id, count(*)::int AS meetings FROM late l
       WHERE EXISTS (SELECT FROM meetings m WHERE m.meeting_id = l.meeting_id)

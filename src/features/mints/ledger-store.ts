@@ -1,6 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { createBatcher } from '../../lib/batcher.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
+import { leastIdOf } from '../../retention.ts'
 import { COLUMNS, OPEN_LENT, OPEN_PLAIN, OPEN_STATEMENTS, TARGET_NOW } from './open-statements.ts'
 
 /** A host or organization as a mint needs it. */
@@ -87,6 +88,11 @@ const REFUSED = statement(
    SELECT $2, tenant_id, id, $3, meeting_id, 'unauthenticated', $4, $5, 0 FROM p`,
 )
 
+/** $1 how many */
+const PURGE = statement(
+  'mints_purge',
+  `DELETE FROM mints WHERE id IN (SELECT id FROM mints WHERE id < ${leastIdOf('mints')} ORDER BY id LIMIT $1) RETURNING 1`,
+)
 const PURGE_SEEN = statement('seen_purge', `DELETE FROM seen_webhook_ids WHERE seen_at < now() - $1 * interval '1 s'`)
 
 /** The values of an open statement with room for `size` requests; what is left over is filled with nulls. */
@@ -169,6 +175,10 @@ export function createLedgerStore(sql: Sql) {
     },
     async recordRefusal(passId: string, mintId: string, kind: string, reason: string, requestId: string) {
       await sql.rows(REFUSED, [passId, mintId, kind, reason, requestId])
+    },
+    /** Some of the rows past their age; gives how many. */
+    async purgeAcrossTenants(limit: number): Promise<number> {
+      return (await sql.rows(PURGE, [limit])).length
     },
     async purgeSeenAcrossTenants(olderThanSeconds: number): Promise<void> {
       await sql.rows(PURGE_SEEN, [olderThanSeconds])

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { uuidv7 } from '../../lib/ids.ts'
+import { inParts } from '../../lib/in-parts.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
 
@@ -25,6 +26,7 @@ const BATCH_ROWS = 1000
 // about 20 MB; beyond it the oldest outcomes stay `unknown`, which is what the ledger says of what it was not told
 const QUEUED_ROWS = 100_000
 const CLOSING_TRIES = 5
+const PURGED_AT_ONCE = 2000
 
 /** Opens a row per mint before its token leaves, and writes outcomes afterwards in batches. */
 export function createLedger({ store, log, countMint, countUnsigned }: LedgerDeps) {
@@ -120,6 +122,9 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
       for (let tries = 0; queue.length > 0 && tries < CLOSING_TRIES; ) if (!(await writeBatch())) tries += 1
       if (queue.length > 0) log.error({ lost: queue.length }, 'mint outcomes were not written; they read unknown')
     },
+    /** Deletes what is past its age. @throws store_unavailable */
+    purgeAcrossTenants: (signal: AbortSignal): Promise<void> =>
+      inParts(PURGED_AT_ONCE, signal, store.purgeAcrossTenants),
     purgeSeenAcrossTenants: (olderThanSeconds: number) => store.purgeSeenAcrossTenants(olderThanSeconds),
   }
 }

@@ -1,4 +1,5 @@
 import type { Db } from 'pg-boss'
+import { inParts } from '../../lib/in-parts.ts'
 import { OPERATOR_ID, type SecretBox } from '../../secrets/box.ts'
 import type { DueDelivery, OutboxEvent, OutboxStore } from './outbox-store.ts'
 import type { Payloads } from './payloads.ts'
@@ -30,7 +31,6 @@ const EVENTS_AT_ONCE = 4
 const DELIVERIES_AT_ONCE = 500
 const MISSED_AT_ONCE = 200 // there is seldom one
 // for who looks up, a month later, what was sent; the connect links in them are long dead
-const KEPT_DAYS = 30
 const PURGED_AT_ONCE = 5000 // well within a statement's 5 s
 
 /** Where the body of an event is sealed: under its tenant’s data key, or the operator’s. */
@@ -88,9 +88,6 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
     /** Tells what two changes at one moment hid from each other. @throws store_unavailable */
     tellMissedAcrossTenants: (): Promise<number> => store.tellMissed(MISSED_AT_ONCE),
     /** Forgets what was sent long ago. @throws store_unavailable */
-    async purgeAcrossTenants(signal: AbortSignal): Promise<void> {
-      for (let gone = PURGED_AT_ONCE; gone === PURGED_AT_ONCE && !signal.aborted; )
-        gone = await store.purge(KEPT_DAYS, PURGED_AT_ONCE)
-    },
+    purgeAcrossTenants: (signal: AbortSignal): Promise<void> => inParts(PURGED_AT_ONCE, signal, store.purge),
   }
 }

@@ -1,6 +1,7 @@
 import type { Db } from 'pg-boss'
-import type { PrismaClient } from '../../generated/prisma/client.ts'
+import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { uuidv7 } from '../../lib/ids.ts'
+import { ageOf } from '../../retention.ts'
 
 /** An event as a trigger wrote it: what became true, in ids and codes. */
 export interface OutboxEvent {
@@ -27,6 +28,8 @@ const CLAIM = '30 seconds'
 const LOST = '10 minutes'
 
 /** The way from an event to its deliveries. `webhook_events` is otherwise written by triggers alone. */
+const EVENT_AGE = Prisma.raw(ageOf('webhook_events'))
+
 export function createOutboxStore(db: PrismaClient) {
   return {
     /** Takes the oldest events that nobody else has in hand; those that failed before come after the others. */
@@ -88,8 +91,8 @@ export function createOutboxStore(db: PrismaClient) {
     },
 
     /** Some of the events past this age, with their deliveries; gives how many. */
-    purge: (days: number, limit: number): Promise<number> => db.$executeRaw`
+    purge: (limit: number): Promise<number> => db.$executeRaw`
       DELETE FROM webhook_events WHERE id IN (
-        SELECT id FROM webhook_events WHERE created_at < now() - ${days} * interval '1 day' LIMIT ${limit})`,
+        SELECT id FROM webhook_events WHERE created_at < now() - ${EVENT_AGE} LIMIT ${limit})`,
   }
 }

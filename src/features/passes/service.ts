@@ -3,6 +3,7 @@ import type { GrantVault } from '../../grants/vault.ts'
 import { type CursorCodec, toPage } from '../../lib/cursor.ts'
 import { withDeadline } from '../../lib/deadline.ts'
 import { randomSecret, sha256, uuidv7 } from '../../lib/ids.ts'
+import { inParts } from '../../lib/in-parts.ts'
 import { createSemaphore } from '../../lib/semaphore.ts'
 import type { ZoomCloud } from '../../zoom/cloud.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
@@ -65,6 +66,7 @@ export type PassService = ReturnType<typeof createPassService>
 
 // few: bots come at the full hour, all at once, and Zoom's token endpoint is asked for what cannot wait too
 const WARMED_AT_ONCE = 4
+const PURGED_AT_ONCE = 2000
 // as long as rounds are apart; whoever has not had a turn by then is found again by the next, perhaps another replica's
 const WARMING_LIMIT_MS = 30_000
 
@@ -175,6 +177,9 @@ export function createPassService(deps: PassDeps) {
     async revoke(tenantId: string, passId: string): Promise<void> {
       if (!(await store.revoke(tenantId, passId))) throw unknownPass()
     },
+    /** Deletes what is past its age. @throws store_unavailable */
+    purgeAcrossTenants: (signal: AbortSignal): Promise<void> =>
+      inParts(PURGED_AT_ONCE, signal, store.purgeAcrossTenants),
     /**
      * Renews, before bots come, what they would find near its end; of each grant once, whoever shares it. What Zoom refuses is
      * logged by the vault and harms nobody. @throws store_unavailable

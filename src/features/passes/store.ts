@@ -1,5 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { type Sql, statement } from '../../lib/sql.ts'
+import { ageOf, leastIdOf } from '../../retention.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import { APPROACHING, type ApproachingGrant } from './approaching.ts'
 
@@ -62,6 +63,8 @@ export interface PassStore {
   revoke(tenantId: string, id: string): Promise<boolean>
   resolveSecret(secretHash: Buffer): Promise<ResolvedPass | null>
   /** Whose access token a bot that is about to come would find near its end, soonest first. */
+  /** Some of the passes past their age; gives how many. */
+  purgeAcrossTenants(limit: number): Promise<number>
   approachingAcrossTenants(refreshMarginSeconds: number): Promise<ApproachingGrant[]>
 }
 
@@ -85,6 +88,14 @@ const RESOLVE = statement(
   `SELECT id AS "passId", tenant_id AS "tenantId", kinds, meeting_id AS "meetingId", revoked_at AS "revokedAt",
           expires_at <= now() AS "isExpired"
      FROM passes WHERE secret_hash = $1`,
+)
+
+/** By the id first: only what lives unusually long is looked at in vain. $1 how many */
+const PURGE = statement(
+  'passes_purge',
+  `DELETE FROM passes WHERE id IN (
+     SELECT id FROM passes WHERE id < ${leastIdOf('passes')} AND expires_at < now() - ${ageOf('passes')} ORDER BY id LIMIT $1)
+   RETURNING 1`,
 )
 
 /** `sql` runs the statement that is on the minting path, and the one that prepares for it. */
@@ -121,6 +132,7 @@ export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
       const [row] = await sql.rows<ResolvedPass>(RESOLVE, [secretHash])
       return row ?? null
     },
+    purgeAcrossTenants: async (limit) => (await sql.rows(PURGE, [limit])).length,
     approachingAcrossTenants: (refreshMarginSeconds) => sql.rows<ApproachingGrant>(APPROACHING, [refreshMarginSeconds]),
   }
 }

@@ -1,4 +1,5 @@
 import { type Sql, statement } from '../../lib/sql.ts'
+import { ageOf } from '../../retention.ts'
 
 /** An event that somebody has taken in hand. */
 export interface ClaimedEvent {
@@ -59,7 +60,10 @@ const LATER = statement(
   `UPDATE zoom_events SET claimed_until = now() + $2 * interval '1 s' WHERE id = $1`,
 )
 // longer than Zoom repeats an event, or an old one could be taken for new
-const PURGE = statement('zoom_event_purge', `DELETE FROM zoom_events WHERE processed_at < now() - interval '7 days'`)
+const PURGE = statement(
+  'zoom_event_purge',
+  `DELETE FROM zoom_events WHERE processed_at < now() - ${ageOf('zoom_events')}`,
+)
 const VALIDATED = statement('zoom_webhook_validated', `UPDATE zoom_apps SET webhook_validated_at = now() WHERE id = $1`)
 /** Zoom validates an endpoint every 72 hours; one that it has never validated was never registered. */
 const SILENT = statement(
