@@ -27,6 +27,11 @@ export const HAS_NO_OWNER = `d.owner_id <> '${OPERATOR_ID}'
     AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.owner_id) AND NOT EXISTS (SELECT FROM grants g WHERE g.id = d.owner_id)`
 export const HAS_NO_TENANT = `k.scope_id <> '${OPERATOR_ID}' AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = k.scope_id)`
 
+/** Nobody links the account any more under the consent that the admin gives now, or the admin has taken the app away. */
+export const IS_OF_LEFT_ACCOUNT = `NOT EXISTS (
+  SELECT FROM organizations o JOIN grants g ON g.id = o.grant_id JOIN grant_tokens k ON k.grant_id = g.id
+   WHERE o.grant_id = u.grant_id AND k.consent_epoch <= o.consent_epoch AND g.zoom_user_id NOT LIKE 'erased:%')`
+
 /** What must hold of the whole database at any time. */
 export const CHECKS: Check[] = [
   {
@@ -45,12 +50,7 @@ export const CHECKS: Check[] = [
   {
     what: 'user of an account that no organization links, or whose admin took the grant away',
     table: 'account_users',
-    statement: counted(
-      'account_users',
-      `account_users u WHERE NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = u.grant_id)
-         OR EXISTS (SELECT FROM grant_tokens t WHERE t.grant_id = u.grant_id AND t.status_reason = 'deauthorized')`,
-      'grant_id',
-    ),
+    statement: counted('account_users', `account_users u WHERE ${IS_OF_LEFT_ACCOUNT}`, 'grant_id'),
   },
   {
     what: 'data key whose grant or tenant is gone',

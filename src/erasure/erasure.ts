@@ -7,6 +7,7 @@ import {
   goneTenants,
   HAS_NO_OWNER,
   HAS_NO_TENANT,
+  IS_OF_LEFT_ACCOUNT,
   OF_HOST,
   OF_TENANT,
   rowsOf,
@@ -51,10 +52,10 @@ const SWEEP_PERSONS = statement(
     WHERE t.grant_id = g.id AND t.status = 'disconnected' AND ${HOLDS_PERSON}
    RETURNING 1`,
 )
-/** Read while the last organization of the account went. */
+/** Read while the last organization of the account, or the admin, went. */
 const SWEEP_ACCOUNT_USERS = statement(
   'erasure_sweep_account_users',
-  `DELETE FROM account_users u WHERE NOT EXISTS (SELECT FROM organizations o WHERE o.grant_id = u.grant_id) RETURNING 1`,
+  `DELETE FROM account_users u WHERE ${IS_OF_LEFT_ACCOUNT} RETURNING 1`,
 )
 
 const DELETED_AT_ONCE = 1000

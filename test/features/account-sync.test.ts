@@ -124,8 +124,14 @@ describe('the sync of an account', () => {
       action: { type: 'status', status: 404, body: { code: 1001 } },
     })
     await sync(organization)
-    expect((await organizationOf(organization)).sync).toMatchObject({ status: 'done', users_waiting: 0 })
+    const code = 'zoom_unavailable'
+    expect((await organizationOf(organization)).sync).toMatchObject({ status: 'failed', code, users_waiting: 1 })
     expect(await mappingOf(String(users.find(({ id }) => id === third)?.meeting))).toMatchObject({ source: 'sync' })
+    t.zoom.clearFaults()
+    const reads = listsOf(String(third))
+    await sync(organization)
+    expect((await organizationOf(organization)).sync).toMatchObject({ status: 'done', users_waiting: 0 })
+    expect(listsOf(String(third))).toBe(reads) // those who were read are not read again for the one who was not
   })
 
   test('ends where Zoom gives nobody’s list, and comes again', async () => {
@@ -138,7 +144,7 @@ describe('the sync of an account', () => {
     })
     await sync(organization)
     const { sync: state } = await organizationOf(organization)
-    expect(state).toMatchObject({ status: 'failed', code: 'zoom_unavailable', users: 10, users_waiting: 7 })
+    expect(state).toMatchObject({ status: 'failed', code: 'zoom_unavailable', users: 10, users_waiting: 10 })
     t.zoom.clearFaults()
     await sync(organization)
     expect((await organizationOf(organization)).sync).toMatchObject({ status: 'done', users_waiting: 0 })

@@ -17,6 +17,11 @@ beforeEach(async () => {
   await rows(t, 'DELETE FROM unannounced_meetings')
   await rows(t, 'UPDATE zoom_apps SET webhook_validated_at = now(), events_missed_at = NULL')
   t.log.length = 0
+  await rows(
+    t,
+    `INSERT INTO meeting_event_marks (zoom_app_id, meeting_id, at, said) SELECT id, '111111111', now(), 'gone' FROM zoom_apps
+     ON CONFLICT DO NOTHING`, // events of other meetings come
+  )
   host = await newVaultHost(t)
   await meetingSync.run(host.grantId, running)
 })
@@ -70,8 +75,11 @@ describe('a meeting that a sync finds and no event has told of', () => {
     expect(reports()).toEqual([])
   })
 
-  test('is none for an app whose events nobody has Zoom deliver', async () => {
-    await rows(t, 'UPDATE zoom_apps SET webhook_validated_at = NULL')
+  test.each([
+    ['whose events nobody has Zoom deliver', 'UPDATE zoom_apps SET webhook_validated_at = NULL'],
+    ['that tells of no meeting at all', 'DELETE FROM meeting_event_marks'],
+  ])('is none for an app %s', async (_, isSo) => {
+    await rows(t, isSo)
     newMeeting()
     await sync(host)
     await hoursLater()

@@ -230,7 +230,7 @@ describe('POST /v1/hosts/{id}/sync', () => {
     held.release()
     await syncing
     expect(await syncOf(host)).toMatchObject({ status: 'queued' })
-    expect(await isDue(host)).toBe(true)
+    await expect.poll(() => isDue(host), { timeout: 3000 }).toBe(true)
   })
 
   test('is for the tenant’s own hosts, by a key that may change them', async () => {

@@ -7,7 +7,9 @@ CREATE TRIGGER "organizations_sync_again" AFTER UPDATE OF "grant_id", "consent_e
 CREATE FUNCTION "leave_account"() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM "account_users" u
-   WHERE u."grant_id" = OLD."grant_id" AND NOT EXISTS (SELECT FROM "organizations" o WHERE o."grant_id" = OLD."grant_id");
+   WHERE u."grant_id" = OLD."grant_id" AND NOT EXISTS (
+     SELECT FROM "organizations" o JOIN "grant_tokens" k ON k."grant_id" = o."grant_id" AND k."consent_epoch" <= o."consent_epoch"
+      WHERE o."grant_id" = OLD."grant_id");
   IF TG_OP = 'UPDATE' AND OLD."zoom_account_id" <> NEW."zoom_account_id" THEN
     DELETE FROM "meetings" m WHERE m."tenant_id" = NEW."tenant_id" AND m."organization_id" = NEW."id" AND m."source" <> 'api';
   END IF;

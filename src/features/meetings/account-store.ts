@@ -18,7 +18,10 @@ interface ListedPage {
   since: Date
 }
 
-const IS_LINKED = 'EXISTS (SELECT FROM organizations o WHERE o.grant_id = $1)'
+/** Under the present consent, and by somebody who has not taken the app away since. */
+const IS_LINKED = `EXISTS (
+       SELECT FROM organizations o JOIN grants g ON g.id = o.grant_id
+        WHERE o.grant_id = $1 AND g.zoom_user_id NOT LIKE 'erased:%' AND ${IS_OF_CONSENT('o')})`
 
 /** $1 grant, $2 users, $3 when the listing began, $4 since */
 const LISTED = statement(
@@ -36,16 +39,19 @@ const LISTING_ENDED = statement(
   `WITH gone AS (DELETE FROM account_users WHERE grant_id = $1 AND listed_at < $2)
    UPDATE grant_syncs SET users_listed_at = $2 WHERE grant_id = $1`,
 )
-/** Those never read come first, then those read longest ago. $1 grant, $2 how many */
+/** Those never tried come first, then those tried longest ago; nobody twice in a part. $1 grant, $2 how many, $3 when the part began */
 const WAITING = statement(
   'account_users_waiting',
   `SELECT zoom_user_id AS "zoomUserId" FROM account_users
-    WHERE grant_id = $1 AND is_waiting ORDER BY read_at NULLS FIRST, zoom_user_id LIMIT $2`,
+    WHERE grant_id = $1 AND is_waiting AND COALESCE(tried_at < $3::timestamptz, true)
+    ORDER BY tried_at NULLS FIRST, zoom_user_id LIMIT $2`,
 )
-/** $1 grant, $2 user, $3 how many numbers their lists held; null: they could not be read, as before */
+/** $1 grant, $2 user, $3 how many numbers their lists held; null: they could not be read, and wait */
 const READ = statement(
   'account_user_read',
-  `UPDATE account_users SET is_waiting = false, read_at = now(), meetings = COALESCE($3, meetings)
+  `UPDATE account_users
+      SET tried_at = now(), is_waiting = $3::int IS NULL, read_at = CASE WHEN $3::int IS NULL THEN read_at ELSE now() END,
+          meetings = COALESCE($3::int, meetings)
     WHERE grant_id = $1 AND zoom_user_id = $2`,
 )
 const TOTALS = statement(
@@ -56,14 +62,18 @@ const TOTALS = statement(
     WHERE s.grant_id = $1 RETURNING s.meetings`,
 )
 
-/** Who opens the door of these users' meetings in each tenant that links the account: their own host there, else the organization. */
+/**
+ * Who opens the door of these users' meetings in each tenant that links the account, and not another one that the admin was in before: their own
+ * host there, else the organization, which may not go meanwhile.
+ */
 const OWNERS = `
    said AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS s ("meetingId" text, "zoomUserId" text)),
    owners AS MATERIALIZED (
      SELECT o.tenant_id, w.zoom_user_id, own.external_user_id, CASE WHEN own.external_user_id IS NULL THEN o.id END AS organization_id
        FROM organizations o JOIN grants g ON g.id = o.grant_id
       CROSS JOIN (SELECT DISTINCT "zoomUserId" AS zoom_user_id FROM said) w LEFT JOIN ${ownHost('o.tenant_id', 'w.zoom_user_id')}
-      WHERE o.grant_id = $1 AND g.zoom_user_id NOT LIKE 'erased:%' AND ${IS_OF_CONSENT('o')})`
+      WHERE o.grant_id = $1 AND o.zoom_account_id = g.zoom_account_id AND g.zoom_user_id NOT LIKE 'erased:%' AND ${IS_OF_CONSENT('o')}
+        FOR KEY SHARE OF o)`
 
 /** As a host's own list or answer would: see sync-store and lookup-store. $1 grant, $2 words, $3 when it was asked for, $4 source */
 const MAP = statement(
@@ -87,16 +97,21 @@ const MAP = statement(
       SELECT FROM said s JOIN account_users u ON u.grant_id = $1 AND u.zoom_user_id = s."zoomUserId"
        WHERE s."meetingId" = m.meeting_id AND u.read_at IS NOT NULL)`)}`,
 )
-/** The same meetings known from a source that stands over a list: a sign of life, at most one a day. $1 grant, $2 words */
+/**
+ * The same meetings known from a source that stands over a list: a sign of life, at most one a day; and whose of the account they are, where
+ * that was not noted. $1 grant, $2 words
+ */
 const SEE = statement(
   'account_meetings_see',
   `WITH ${OWNERS}
-   UPDATE meetings m SET seen_at = now()
-     FROM (SELECT m.id
+   UPDATE meetings m
+      SET seen_at = now(), zoom_user_id = CASE WHEN m.organization_id IS NULL THEN NULL ELSE COALESCE(m.zoom_user_id, known.zoom_user_id) END
+     FROM (SELECT m.id, p.zoom_user_id
              FROM said s JOIN owners p ON p.zoom_user_id = s."zoomUserId"
              JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = s."meetingId"
             WHERE (m.organization_id = p.organization_id OR m.external_user_id = p.external_user_id)
-              AND m.source NOT IN ('api', 'sync') AND (m.seen_at IS NULL OR m.seen_at < now() - interval '1 day')
+              AND m.source NOT IN ('api', 'sync')
+              AND (m.seen_at IS NULL OR m.seen_at < now() - interval '1 day' OR (m.organization_id IS NOT NULL AND m.zoom_user_id IS NULL))
             ORDER BY m.tenant_id, m.meeting_id FOR UPDATE OF m) known
     WHERE m.id = known.id`,
 )
@@ -136,8 +151,9 @@ export function createAccountStore(sql: Sql) {
     async listingEnded(grantId: string, at: Date): Promise<void> {
       await sql.rows(LISTING_ENDED, [grantId, at])
     },
-    async waiting(grantId: string, limit: number): Promise<string[]> {
-      const users = await sql.rows<{ zoomUserId: string }>(WAITING, [grantId, limit])
+    /** Who was not tried since `begunAt`. */
+    async waiting(grantId: string, limit: number, begunAt: Date): Promise<string[]> {
+      const users = await sql.rows<{ zoomUserId: string }>(WAITING, [grantId, limit, begunAt])
       return users.map(({ zoomUserId }) => zoomUserId)
     },
     /** `meetings` null: they could not be read. */

@@ -26,13 +26,14 @@ export interface AccountFlight {
   meetings: number
 }
 
-// 15,000 meetings and 300,000 users; a list that never ends is Zoom's fault, and ours to bear
+// 15,000 meetings and 150,000 users; a list that never ends is Zoom's fault, and ours to bear
 export const MEETING_PAGES = 50
-const USER_PAGES = 1000
+const USER_PAGES = 500
 const USERS_AT_ONCE = 20
 /** After so many users one after the other it is not the users. */
 const FAILURES_IN_A_ROW = 3
 const ABOUT_ONE_USER: readonly string[] = ['zoom_unavailable', 'zoom_timeout']
+const notAllRead = () => new AppError('zoom_unavailable', 'Zoom gave no usable list for some users; try again.')
 const TYPES: readonly MeetingListType[] = ['scheduled', 'live']
 
 /**
@@ -97,21 +98,23 @@ export function createAccountSync(deps: AccountSyncDeps) {
     }
   }
 
-  /** Gives whether nobody is left to be read. */
+  /** Gives whether everybody was tried. @throws zoom_unavailable where somebody could not be read: they wait */
   async function readUsers(flight: AccountFlight, endMs: number): Promise<boolean> {
-    const { grantId, signal } = flight
+    const { grantId, begun, signal } = flight
     let failures = 0
+    let inARow = 0
     for (;;) {
-      const users = await accounts.waiting(grantId, USERS_AT_ONCE)
+      const users = await accounts.waiting(grantId, USERS_AT_ONCE, begun.at)
+      if (users.length === 0 && failures > 0) throw notAllRead()
       if (users.length === 0) return true
       for (const zoomUserId of users) {
         signal.throwIfAborted()
         if (monotonicNow() >= endMs) return false
         const meetings = await readUserOrNot(flight, zoomUserId)
         await accounts.read(grantId, zoomUserId, meetings)
-        failures = meetings === null ? failures + 1 : 0
-        if (failures === FAILURES_IN_A_ROW)
-          throw new AppError('zoom_unavailable', 'Zoom gave no usable list for several users; try again.')
+        if (meetings === null) failures += 1
+        inARow = meetings === null ? inARow + 1 : 0
+        if (inARow === FAILURES_IN_A_ROW) throw notAllRead()
       }
       flight.meetings = await accounts.totals(grantId)
     }
@@ -122,10 +125,10 @@ export function createAccountSync(deps: AccountSyncDeps) {
    * @throws what `readAll` throws, store_unavailable
    */
   return async function readPart(flight: AccountFlight): Promise<boolean> {
-    const endMs = monotonicNow() + partMs
     try {
+      flight.meetings = await accounts.totals(flight.grantId)
       if (flight.begun.isListingDue) await listUsers(flight)
-      return await readUsers(flight, endMs)
+      return await readUsers(flight, monotonicNow() + partMs)
     } finally {
       flight.meetings = await accounts.totals(flight.grantId).catch(() => flight.meetings)
     }

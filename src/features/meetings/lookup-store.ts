@@ -64,7 +64,8 @@ const ASKING = statement(
      (SELECT 0, ${NAMED_MAX} + row_number() OVER (ORDER BY s.connected_at DESC), true,
              s.grant_id, s.zoom_user_id, s.gen, s.access_expires_at
         FROM organization_states s
-       WHERE s.tenant_id = $1 AND s.status = 'connected' AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[])
+       WHERE s.tenant_id = $1 AND s.status = 'connected' AND s.organization_account_id = s.zoom_account_id
+         AND (cardinality(s.scopes) = 0 OR s.scopes && $3::text[])
        ORDER BY s.connected_at DESC LIMIT ${ORGANIZATIONS_MAX}))
    SELECT now() AS at, EXISTS (SELECT FROM meetings m WHERE m.tenant_id = $1 AND m.meeting_id = $2) AS "isMapped",
           ${isDeletedSince({ ...ever, tenantId: '$1' })} AS "isDeleted",

@@ -158,13 +158,13 @@ export function createMeetingSync(deps: SyncDeps) {
     async requestOfHost(tenantId: string, hostId: string) {
       const state = await store.request(tenantId, 'hosts', hostId)
       if (!state) throw new AppError('not_found', 'No such host.')
-      return state
+      return state.sync
     },
     /** The same of an organization's users and their meetings. @throws not_found, store_unavailable */
     async requestOfOrganization(tenantId: string, organizationId: string) {
       const state = await store.request(tenantId, 'organizations', organizationId)
       if (!state) throw new AppError('not_found', 'No such organization.')
-      return state
+      return state.sync
     },
     /** An event told of a new user of an account: whether anybody links the account. @throws store_unavailable */
     usersWantedAcrossTenants: (zoomAppId: string, zoomAccountId: string | null): Promise<boolean> =>

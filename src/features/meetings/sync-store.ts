@@ -72,9 +72,12 @@ const BEGIN = statement(
   'meeting_sync_begin',
   `WITH known AS (
      SELECT g.id, ${ACCOUNT} AS account_key, g.zoom_user_id, o.is_account,
-            GREATEST(s.requested_at, now() - ${READ_AGAIN}) AS since, s.users_listed_at, s.users_wanted_at
+            CASE WHEN w.is_unfinished THEN s.requested_at ELSE GREATEST(s.requested_at, now() - ${READ_AGAIN}) END AS since,
+            s.users_listed_at, GREATEST(s.users_wanted_at, s.requested_at,
+              CASE WHEN NOT w.is_unfinished THEN now() - ${READ_AGAIN} END) AS listing_wanted_at
        FROM grants g JOIN grant_syncs s ON s.grant_id = g.id
-      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id) AS is_account) o
+      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM organizations o WHERE o.grant_id = g.id AND ${IS_OF_CONSENT('o')}) AS is_account) o
+      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM account_users u WHERE u.grant_id = g.id AND u.is_waiting) AS is_unfinished) w
       WHERE g.id = $1 AND (o.is_account OR EXISTS (SELECT FROM hosts h WHERE h.grant_id = g.id))),
    held AS (
      INSERT INTO account_syncs AS a (account_key, grant_id, held_until) SELECT account_key, id, now() + ${LEASE} FROM known
@@ -85,7 +88,7 @@ const BEGIN = statement(
         SET status = 'running', started_at = clock_timestamp(), code = NULL, meetings = CASE WHEN known.is_account THEN s.meetings ELSE 0 END
        FROM known, held WHERE s.grant_id = known.id RETURNING 1)
    SELECT account_key AS "accountKey", zoom_user_id AS "zoomUserId", is_account AS "isAccount", now() AS at, since,
-          COALESCE(users_listed_at < GREATEST(since, users_wanted_at), true) AS "isListingDue",
+          COALESCE(users_listed_at < listing_wanted_at, true) AS "isListingDue",
           EXISTS (SELECT FROM begun) AS "isBegun"
      FROM known`,
 )
@@ -143,7 +146,8 @@ const PROGRESS = statement(
   `WITH held AS (UPDATE account_syncs SET held_until = now() + ${LEASE} WHERE account_key = $2 AND grant_id = $1)
    UPDATE grant_syncs SET meetings = $3 WHERE grant_id = $1`,
 )
-/** Asked for once more meanwhile: again at once. $1 grant, $2 account, $3 status, $4 meetings, $5 code, $6 next, $7 rest, in seconds */
+const IS_ASKED_MEANWHILE = `(GREATEST(requested_at, users_wanted_at) > started_at)`
+/** Asked for once more meanwhile: again in a second, when its job is no more in the queue's way. $1 grant, $2 account, $3 status, $4 meetings, $5 code, $6 next, $7 rest, in seconds */
 const FINISH = statement(
   'meeting_sync_finish',
   `WITH freed AS (DELETE FROM account_syncs WHERE account_key = $2 AND grant_id = $1 AND $7::int = 0),
@@ -151,10 +155,10 @@ const FINISH = statement(
      UPDATE account_syncs SET held_until = now() + $7::int * interval '1 s'
       WHERE account_key = $2 AND grant_id = $1 AND $7::int > 0)
    UPDATE grant_syncs
-      SET status = CASE WHEN requested_at > started_at THEN 'queued' ELSE $3 END, meetings = $4, code = $5,
+      SET status = CASE WHEN ${IS_ASKED_MEANWHILE} THEN 'queued' ELSE $3 END, meetings = $4, code = $5,
           finished_at = CASE $3 WHEN 'queued' THEN finished_at ELSE now() END,
-          done_at = CASE WHEN $3 = 'done' AND requested_at <= started_at THEN now() ELSE done_at END,
-          due_at = now() + CASE WHEN requested_at > started_at THEN 0 ELSE $6::int END * interval '1 s'
+          done_at = CASE WHEN $3 = 'done' AND NOT ${IS_ASKED_MEANWHILE} THEN now() ELSE done_at END,
+          due_at = now() + CASE WHEN ${IS_ASKED_MEANWHILE} THEN 1 ELSE $6::int END * interval '1 s'
     WHERE grant_id = $1`,
 )
 
@@ -162,12 +166,15 @@ const FINISH = statement(
 const requestOf = (links: 'hosts' | 'organizations') =>
   statement(
     `meeting_sync_request_${links}`,
-    `INSERT INTO grant_syncs AS s (grant_id, due_at, requested_at)
-   SELECT grant_id, clock_timestamp(), clock_timestamp() FROM ${links} WHERE tenant_id = $1 AND id = $2
-   ON CONFLICT (grant_id) DO UPDATE
-      SET requested_at = excluded.requested_at, due_at = GREATEST(excluded.due_at, s.started_at + interval '1 min'),
-          status = CASE s.status WHEN 'running' THEN 'running' ELSE 'queued' END
-   RETURNING ${STATE}`,
+    `WITH link AS (SELECT l.grant_id, ${IS_OF_CONSENT('l')} AS is_of_consent FROM ${links} l WHERE l.tenant_id = $1 AND l.id = $2),
+   filed AS (
+     INSERT INTO grant_syncs AS s (grant_id, due_at, requested_at)
+     SELECT grant_id, clock_timestamp(), clock_timestamp() FROM link WHERE is_of_consent
+     ON CONFLICT (grant_id) DO UPDATE
+        SET requested_at = excluded.requested_at, due_at = GREATEST(excluded.due_at, s.started_at + interval '1 min'),
+            status = CASE s.status WHEN 'running' THEN 'running' ELSE 'queued' END
+     RETURNING ${STATE})
+   SELECT (SELECT sync FROM filed) AS sync FROM link`,
   )
 const REQUESTS = { hosts: requestOf('hosts'), organizations: requestOf('organizations') }
 
@@ -179,6 +186,12 @@ const PURGE = [
        SELECT id FROM meetings
         WHERE source <> 'api' AND observed_at < now() - ${ageOf('meetings')}
           AND (seen_at IS NULL OR seen_at < now() - ${ageOf('meetings')}) LIMIT 10000)`,
+  ),
+  // an organization whose row a replica of a former version took for nobody's
+  statement(
+    'account_syncs_file',
+    `INSERT INTO grant_syncs (grant_id) SELECT DISTINCT o.grant_id FROM organizations o
+      WHERE NOT EXISTS (SELECT FROM grant_syncs s WHERE s.grant_id = o.grant_id) ON CONFLICT DO NOTHING`,
   ),
   statement('account_syncs_purge', `DELETE FROM account_syncs WHERE held_until < now() - ${ageOf('account_syncs')}`),
 ]
@@ -216,10 +229,14 @@ export function createSyncStore(sql: Sql) {
       const { status, meetings, code, nextSeconds, restSeconds } = result
       await sql.rows(FINISH, [grantId, accountKey, status, meetings, code, nextSeconds, restSeconds])
     },
-    /** Null where the tenant has no such host or organization. */
-    async request(tenantId: string, links: keyof typeof REQUESTS, id: string): Promise<SyncState | null> {
-      const [row] = await sql.rows<{ sync: SyncState }>(REQUESTS[links], [tenantId, id])
-      return row?.sync ?? null
+    /** Null where the tenant has no such host or organization; its `sync` is null where it was made under a consent that ended. */
+    async request(
+      tenantId: string,
+      links: keyof typeof REQUESTS,
+      id: string,
+    ): Promise<{ sync: SyncState | null } | null> {
+      const [row] = await sql.rows<{ sync: SyncState | null }>(REQUESTS[links], [tenantId, id])
+      return row ?? null
     },
     /** Forgets what was found and has given no sign of life for long. */
     async purge(): Promise<void> {

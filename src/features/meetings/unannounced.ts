@@ -3,7 +3,8 @@ import { ageOf } from '../../retention.ts'
 
 /**
  * The end of a statement that maps what a list holds, after `mapped` (meeting_id, is_new): notes the numbers that an event should have told of
- * before. Not at the first sync of a grant, and not for an app whose events nobody has delivered. `$1` is the grant; `isDue` says
+ * before. Not at the first sync of a grant, and not for an app that has told of no meeting at all in the last 8 days: nobody
+ * subscribed to those events, then. `$1` is the grant; `isDue` says
  * of `m` whether its user was read before, in SQL.
  */
 export function noteUnannounced(isDue: string): string {
@@ -11,6 +12,7 @@ export function noteUnannounced(isDue: string): string {
    SELECT DISTINCT g.zoom_app_id, m.meeting_id
      FROM mapped m CROSS JOIN grants g JOIN grant_syncs s ON s.grant_id = g.id JOIN zoom_apps a ON a.id = g.zoom_app_id
     WHERE g.id = $1 AND m.is_new AND s.done_at IS NOT NULL AND a.webhook_validated_at IS NOT NULL AND ${isDue}
+      AND EXISTS (SELECT FROM meeting_event_marks k WHERE k.zoom_app_id = a.id)
       AND NOT EXISTS (SELECT FROM meeting_event_marks w WHERE w.zoom_app_id = g.zoom_app_id AND w.meeting_id = m.meeting_id)
     ORDER BY 1, 2
    ON CONFLICT DO NOTHING`

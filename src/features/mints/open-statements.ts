@@ -20,7 +20,7 @@ const targetOf = (kind: string) => `
         AND h.external_user_id = COALESCE(p.external_user_id, mt.external_user_id)
       LEFT JOIN LATERAL (
         SELECT * FROM organization_states os
-         WHERE os.tenant_id = p.tenant_id
+         WHERE os.tenant_id = p.tenant_id AND os.organization_account_id = os.zoom_account_id
            AND (os.id = mt.organization_id OR (mt.organization_id IS NULL AND os.organization_account_id = h.zoom_account_id))
          LIMIT 1) o ON ${kind} = 'join')`
 
