@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildTestApp, startTestApp, type TestApp } from '../helpers/app.ts'
+import { buildApp } from '../../src/app.ts'
+import { buildTestApp, OPERATOR_KEY, startTestApp, type TestApp } from '../helpers/app.ts'
 import { linesOf } from '../helpers/audit.ts'
 import { rows } from '../helpers/connect.ts'
 import { newTenantWithKey, outcomeOf, seedHost, unique } from '../helpers/management.ts'
@@ -134,6 +135,39 @@ describe('without its line', () => {
     await t.services.requestTrail.open({ ...line, action: 'createPass' })
     const { data } = (await t.api('GET', '/v1/audit?outcome=unknown', { headers: { 'latchkey-tenant': id } })).json()
     expect(data).toEqual([expect.objectContaining({ action: 'createPass', outcome: 'unknown', status: null })])
+  })
+})
+
+describe('an outcome', () => {
+  test('that still waits as the process stops is written on its way out', async () => {
+    const replica = await buildApp({ env: { ...t.settings, LOG_LEVEL: 'fatal' } })
+    const { id } = await newTenantWithKey(t)
+    const headers = { authorization: `Bearer ${OPERATOR_KEY}`, 'latchkey-tenant': id }
+    await replica.app.inject({ method: 'POST', url: '/v1/passes', headers, payload: PASS })
+    await replica.app.close()
+    const lines = await rows(t, `SELECT outcome FROM audit_events WHERE tenant_id = $1 AND action = 'createPass'`, [id])
+    expect(lines).toEqual([{ outcome: 'done' }])
+  })
+
+  test('whose write was not confirmed and is sent again changes nothing, and costs no other one its own', async () => {
+    const open = () =>
+      t.services.requestTrail.open({
+        tenantId: null,
+        actor: 'operator',
+        action: 'x',
+        subjectIds: ['a'],
+        requestId: null,
+        address: null,
+      })
+    const [first, second] = [await open(), await open()]
+    const settled = (id: string) => ({ id, outcome: 'done', status: 201, madeId: 'b' })
+    await t.services.audit.settle([settled(first)])
+    await t.services.audit.settle([settled(first), settled(second)])
+    const lines = await linesOf(t, 'id = ANY ($1)', [[first, second]])
+    expect(lines.map(({ outcome, subject_ids }) => [outcome, subject_ids])).toEqual([
+      ['done', ['a', 'b']],
+      ['done', ['a', 'b']],
+    ])
   })
 })
 
