@@ -4,6 +4,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import type { DestinationStream } from 'pino'
 import type { Dispatcher } from 'undici'
 import { config, parseConfig } from './config.ts'
+import { auditRoutes } from './features/audit/routes.ts'
 import { connectPageRoutes } from './features/connect/page-routes.ts'
 import { connectSessionRoutes } from './features/connect/routes.ts'
 import { explainRoutes } from './features/explain/routes.ts'
@@ -27,6 +28,7 @@ import { lendingRoutes } from './features/tokens/lending-routes.ts'
 import { tokenRoutes } from './features/tokens/routes.ts'
 import { zoomEventRoutes } from './features/zoom-events/routes.ts'
 import { apiAuth } from './plugins/api-auth.ts'
+import { audit } from './plugins/audit.ts'
 import { errorHandler } from './plugins/error-handler.ts'
 import { createFailureLimit } from './plugins/failure-limit.ts'
 import { httpEdge } from './plugins/http-edge.ts'
@@ -71,34 +73,40 @@ async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Pr
 /** One named scope per kind of caller. */
 async function registerScopes(app: FastifyInstance, services: Services, readiness: Readiness, now: () => number) {
   const { OPERATOR_API_KEY, SIGNATURE_TOLERANCE_SECONDS, MINT_DEADLINE_MS, PLAIN_CALLBACK_URLS } = app.config
-  const { apiKeys, tenants, passes, ledger, recallWorkspaces, flows, box } = services
+  const { apiKeys, tenants, passes, ledger, recallWorkspaces, flows, box, refusals } = services
   const failureLimit = createFailureLimit(now)
   const auth = {
     operatorKeys: OPERATOR_API_KEY,
     resolveApiKey: apiKeys.resolve,
     resolveTenant: tenants.resolve,
     failureLimit,
+    refusals,
+  }
+  /** In this order: who calls, the line in the audit trail, and only then what a repeated request is answered. */
+  async function registerApi(scope: FastifyInstance) {
+    await scope.register(apiAuth, auth)
+    await scope.register(audit, { trail: services.requestTrail })
+    await scope.register(idempotency, { box })
   }
   await app.register(async function anyone(scope) {
     await scope.register(healthRoutes, { notReady: readiness.notReady })
   })
   await app.register(
     async function operator(scope) {
-      await scope.register(apiAuth, auth)
-      await scope.register(idempotency, { box })
+      await registerApi(scope)
       await scope.register(tenantRoutes, services)
       await scope.register(apiKeyRoutes, services)
       await scope.register(zoomAppRoutes, services)
       await scope.register(recallWorkspaceRoutes, services)
       await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'operator' })
       await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'operator' })
+      await scope.register(auditRoutes, { trail: services.auditTrail, owner: 'operator' })
     },
     { prefix: '/v1' },
   )
   await app.register(
     async function tenant(scope) {
-      await scope.register(apiAuth, auth)
-      await scope.register(idempotency, { box })
+      await registerApi(scope)
       await scope.register(keyRateLimit)
       await scope.register(connectSessionRoutes, services)
       await scope.register(hostRoutes, services)
@@ -113,15 +121,16 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
       await scope.register(lendingRoutes, services)
       await scope.register(endpointRoutes, { endpoints: services.webhookEndpoints, owner: 'tenant' })
       await scope.register(deliveryRoutes, { deliveries: services.deliveries, owner: 'tenant' })
+      await scope.register(auditRoutes, { trail: services.auditTrail, owner: 'tenant' })
     },
     { prefix: '/v1' },
   )
   await app.register(async function browser(scope) {
-    await scope.register(connectPageRoutes, { flows, isHttps: app.config.isHttps })
+    await scope.register(connectPageRoutes, { flows, refusals, isHttps: app.config.isHttps })
   })
   await app.register(
     async function zoom(scope) {
-      await scope.register(zoomEventRoutes, { events: services.zoomEvents, failureLimit })
+      await scope.register(zoomEventRoutes, { events: services.zoomEvents, failureLimit, refusals })
     },
     { prefix: '/zoom' },
   )
@@ -132,6 +141,7 @@ async function registerScopes(app: FastifyInstance, services: Services, readines
         secretsServing: recallWorkspaces.secretsServing,
         ledger,
         failureLimit,
+        refusals,
         toleranceSeconds: SIGNATURE_TOLERANCE_SECONDS,
         deadlineMs: MINT_DEADLINE_MS,
         plainTenantId: PLAIN_CALLBACK_URLS ? DEFAULT_TENANT_ID : null,
@@ -161,6 +171,8 @@ export async function buildApp({ env, logStream, dispatcher, now = Date.now }: A
     await services.jobQueue.stop(0)
     await services.zoomEvents.stop()
     await services.ledger.flush()
+    await services.requestTrail.flush()
+    await services.refusals.flush()
     await services.apiKeys.noteUsesAcrossTenants().catch(() => {}) // a time only, and the database may be away
     await services.redeemer.drain()
     await services.vault.drain()

@@ -2,6 +2,8 @@ import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import { createAuditLog } from './audit/audit-log.ts'
+import { createRefusals } from './audit/refusals.ts'
+import { createRequestTrail } from './audit/request-trail.ts'
 import { createErasure } from './erasure/erasure.ts'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
@@ -29,6 +31,7 @@ import { createZoomUsers } from './zoom/users.ts'
 export interface FoundationOptions {
   metrics: Metrics
   dispatcher: Dispatcher | undefined
+  now: () => number
   /** The client id and secrets of a Zoom app; null where it has none any more. */
   credentialsOf: (zoomAppId: string) => Promise<ZoomAppCredentials | null>
 }
@@ -57,10 +60,11 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
 }
 
 /** What the features stand on: Zoom, keys, the vault. */
-export function createFoundation(app: FastifyInstance, { metrics, dispatcher, credentialsOf }: FoundationOptions) {
+export function createFoundation(app: FastifyInstance, { metrics, dispatcher, now, credentialsOf }: FoundationOptions) {
   const { config, log, sql, reserveSql } = app
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
+  const audit = createAuditLog(sql)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
   const { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender, personalRooms } = createGrants({
     sql,
@@ -88,7 +92,9 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, cr
       await lineage.check()
     },
     doctor: createDoctor(sql),
-    audit: createAuditLog(sql),
+    audit,
+    requestTrail: createRequestTrail({ log, audit }),
+    refusals: createRefusals({ log, audit, now }),
     erasure: createErasure(sql),
     keyStatus: createKeyStatus({ sql, keyring }),
     keyRotation: createKeyRotation({ sql, keyring }),

@@ -10,6 +10,7 @@ export const SCOPES = [
   'bots:write',
   'tokens:read',
   'hosts:import',
+  'audit:read',
 ] as const
 
 export type Scope = (typeof SCOPES)[number]

@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
+import { createAuditTrail } from './features/audit/service.ts'
+import { createAuditTrailStore } from './features/audit/store.ts'
 import { createCompletion } from './features/connect/completion.ts'
 import { createConnectFlowService } from './features/connect/flow-service.ts'
 import { createConnectSessionService } from './features/connect/service.ts'
@@ -225,6 +227,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
   const foundation = createFoundation(app, {
     metrics,
     dispatcher,
+    now,
     credentialsOf: (id) => operator.zoomApps.credentialsOf(id),
   })
   const { vault, cursors } = foundation
@@ -280,6 +283,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     passes,
     ...minting,
     explain: createExplain({ ...foundation, ...operator, ...minting, passes, meetings, now }),
+    auditTrail: createAuditTrail({ store: createAuditTrailStore(prisma), cursors }),
     idempotencyKeys: createIdempotencyStore(prisma),
   }
 }

@@ -3,6 +3,7 @@ import { isUuid } from '../lib/ids.ts'
 import { SealError } from '../lib/sealing.ts'
 import type { Services } from '../services.ts'
 import { StartError } from '../startup.ts'
+import { recorded } from './recorded.ts'
 import { type Env, type Say, withServices } from './with-services.ts'
 
 export interface EraseOptions {
@@ -31,7 +32,7 @@ export async function erase(env: Env, options: EraseOptions, say: Say): Promise<
   const { verify, tenant: tenantId, host: hostId, json } = options
   return await withServices(env, async ({ services }) => {
     await services.installation.refresh() // in a copy of another installation's database nothing is revoked
-    const erased = verify ? null : await cleanUp(services)
+    const erased = verify ? null : await recorded(services, { action: 'erase' }, () => cleanUp(services))
     const findings = await services.erasure.verifyAcrossTenants({ tenantId, hostId })
     if (json) say(JSON.stringify({ is_erased: findings.length === 0, findings, ...(erased ? { erased } : {}) }))
     else {

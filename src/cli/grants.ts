@@ -1,11 +1,12 @@
 import type { Diagnosis, Patient } from '../grants/doctor.ts'
+import { recorded } from './recorded.ts'
 import { readRefreshLog } from './refresh-log.ts'
 import { type Env, type Say, withServices } from './with-services.ts'
 
 /** Takes a copied database over on purpose. Whoever else still uses those tokens will lose them. @throws StartError for pending migrations, store_unavailable */
 export async function adopt(env: Env, say: Say): Promise<void> {
   await withServices(env, async ({ app, services }) => {
-    await services.installation.adopt()
+    await recorded(services, { action: 'adoptDatabase' }, () => services.installation.adopt())
     say(`The database now belongs to the installation ${app.config.INSTALLATION_ID}.`)
   })
 }
@@ -37,8 +38,11 @@ export async function markRestored(env: Env, { log }: { log: string }, say: Say)
   const spent = await readRefreshLog(log)
   await withServices(env, async ({ services }) => {
     const patients = await services.doctor.findSpent(spent)
-    const marked = await services.doctor.markSpent(spent)
-    await services.lineage.noteRestore()
+    const marked = await recorded(services, { action: 'markRestored' }, async () => {
+      const count = await services.doctor.markSpent(spent)
+      await services.lineage.noteRestore()
+      return count
+    })
     say(`The log tells of the last rotation of ${spent.length} grants; ${marked} of them are marked restored_backup.`)
     say('The restore is noted: what Zoom refuses of older pairs from now on reads restored_backup too.')
     for (const line of table(patients)) say(line)

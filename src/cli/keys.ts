@@ -1,5 +1,6 @@
 import type { RotationResult } from '../secrets/key-rotation.ts'
 import type { BrokenKey, KeyState, KeyUse } from '../secrets/key-status.ts'
+import { recorded } from './recorded.ts'
 import { type Env, type Say, withServices } from './with-services.ts'
 
 export interface StatusOptions {
@@ -95,7 +96,8 @@ function outcome(kid: string, { rewrapped, madeMeanwhile, left, broken }: Rotati
  */
 export async function keysForget(env: Env, kid: string, say: Say): Promise<boolean> {
   return await withServices(env, async ({ services }) => {
-    const isForgotten = await services.keyStatus.forget(kid)
+    const line = { action: 'forgetKey', subjectIds: [kid] }
+    const isForgotten = await recorded(services, line, () => services.keyStatus.forget(kid))
     say(
       isForgotten
         ? `The database no longer knows the key ${kid}; whatever is set under this id next is taken for it.`

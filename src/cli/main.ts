@@ -5,6 +5,7 @@ import { ConfigError } from '../config.ts'
 import { readEnvironment } from '../environment.ts'
 import { AppError } from '../errors.ts'
 import { StartError } from '../startup.ts'
+import { type AuditOptions, audit } from './audit.ts'
 import { type EraseOptions, erase } from './erase.ts'
 import { type ExplainOptions, explain } from './explain.ts'
 import { adopt, type DoctorOptions, doctor, markRestored } from './grants.ts'
@@ -77,6 +78,13 @@ program
   .option('--tenant <id|slug>', 'whose it is; without it: default')
   .option('--json', 'for programs')
   .action((reference: string, options: ExplainOptions) => run((env) => explain(env, reference, options, say)))
+program
+  .command('audit')
+  .description('print the audit trail as JSON lines, newest first: who did what, and who was refused')
+  .option('--tenant <id|slug>', 'whose; without it: of all tenants, and what is of none')
+  .option('--since <time>', 'from this time on, such as 2026-12-01T15:00:00Z or 2026-12-01')
+  .option('--until <time>', 'before this time')
+  .action((options: AuditOptions) => run((env) => audit(env, options, say)))
 const grants = program.command('grants').description('look after the grants of Zoom users')
 grants
   .command('doctor')

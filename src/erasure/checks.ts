@@ -2,6 +2,7 @@ import { HOLDS_PERSON } from '../grants/person.ts'
 import { isUnlinked } from '../grants/unlinked.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
+import { ageOf } from '../retention.ts'
 import { OPERATOR_ID } from '../secrets/box.ts'
 
 /** One thing that must not be there: its statement gives how many there are and up to five of their ids. */
@@ -76,6 +77,11 @@ export const CHECKS: Check[] = [
     what: 'connect flow, with a browser’s address, kept after its end',
     table: 'connect_flows',
     statement: counted('flows', `connect_flows WHERE expires_at < now() - ${LATE}`),
+  },
+  {
+    what: 'line of the audit trail, with the address of who called, kept longer than 400 days and one for the job',
+    table: 'audit_events',
+    statement: counted('audit', `audit_events WHERE at < now() - ${ageOf('audit_events')} - interval '1 day'`),
   },
 ]
 

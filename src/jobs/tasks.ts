@@ -63,6 +63,7 @@ export function jobRounds(services: Services, config: Config): Round[] {
         { name: 'imported_tokens', run: () => services.imports.purgeAcrossTenants() },
         { name: 'untold_hosts', run: () => dispatch.tellMissedAcrossTenants() },
         { name: 'webhook_events', run: (signal) => dispatch.purgeAcrossTenants(signal) },
+        { name: 'audit_trail', run: (signal) => services.audit.purgeAcrossTenants(signal) },
         { name: 'erasure', run: (signal) => services.erasure.sweepAcrossTenants(signal) },
         { name: 'refresh_attempts', run: (signal) => grantUpkeep.purgeAttemptsAcrossTenants(signal) },
       ],

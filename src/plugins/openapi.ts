@@ -60,6 +60,7 @@ export const openapi = fp(
           { name: 'organizations' },
           { name: 'meetings' },
           { name: 'mints' },
+          { name: 'audit', description: 'Who did what, and who was refused' },
           { name: 'webhook-endpoints', description: 'Who is told of events, and what became of each' },
           { name: 'tenants', description: 'Operator' },
           { name: 'zoom-apps', description: 'Operator' },

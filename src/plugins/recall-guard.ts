@@ -1,6 +1,7 @@
 import { createSecretKey } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Refusals } from '../audit/refusals.ts'
 import { AppError } from '../errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { sha256 } from '../lib/ids.ts'
@@ -53,6 +54,7 @@ export interface RecallGuardOptions<Opened> {
   secretsServing: (tenantId: string) => Promise<ServingSecrets>
   ledger: GuardLedger<Opened>
   failureLimit: FailureLimit
+  refusals: Pick<Refusals, 'note'>
   toleranceSeconds: number
   deadlineMs: number
   /** The tenant that plain callback URLs act for; null where they are off. */
@@ -90,7 +92,7 @@ function refuseBody({ headers }: FastifyRequest): void {
 }
 
 function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
-  const { resolvePass, secretsServing, ledger, failureLimit, toleranceSeconds, now, plainTenantId } = options
+  const { resolvePass, secretsServing, ledger, failureLimit, refusals, toleranceSeconds, now, plainTenantId } = options
   // a secret's pass and tenant never change; what may change is read again when the mint is opened
   const passes = createLru<string, KnownPass>(CACHED)
   const secrets = createLru<string, ServingSecrets & { readAtMs: number }>(CACHED)
@@ -134,6 +136,14 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     throw error
   }
 
+  /** Without a pass there is no mint to list it in. */
+  function refusedOfNobody(request: FastifyRequest, reason: string) {
+    const address = addressOf(request)
+    const refused = { action: `auth.bot_${reason}`, outcome: 'unauthenticated', status: 401 }
+    refusals.note({ ...refused, tenantId: null, actor: 'anonymous', requestId: request.id, address })
+    return failureLimit.refuse(address, reason)
+  }
+
   /** Null where nothing was opened: the pass or the secret that held went since this replica read it. */
   async function tryOpen(request: FastifyRequest, pass: KnownPass, kind: PassKind, checked: Checked) {
     const { verdict, serving } = checked
@@ -154,7 +164,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const pass = await findPass(presented)
     if (!pass) {
       verify(request, [NOBODYS_SECRET])
-      throw failureLimit.refuse(addressOf(request), 'pass_unknown')
+      throw refusedOfNobody(request, 'pass_unknown')
     }
     const opened = await tryOpen(request, pass, kind, await verifyFor(request, pass.tenantId))
     if (opened) return opened
@@ -174,7 +184,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
 
   async function tryOpenPlain(request: FastifyRequest, plain: PlainRequest, checked: Checked) {
     const { verdict, serving } = checked
-    if (!verdict.ok) throw failureLimit.refuse(addressOf(request), verdict.reason)
+    if (!verdict.ok) throw refusedOfNobody(request, verdict.reason)
     const secretId = rowOf(verdict.secretId, serving)
     return await ledger.openPlain({ ...plain, webhookId: verdict.webhookId, secretId, requestId: request.id })
   }
@@ -183,7 +193,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     const opened =
       (await tryOpenPlain(request, plain, await verifyFor(request, plain.tenantId))) ??
       (await tryOpenPlain(request, plain, await verifyNow(request, plain.tenantId)))
-    if (!opened) throw failureLimit.refuse(addressOf(request), 'signature_mismatch')
+    if (!opened) throw refusedOfNobody(request, 'signature_mismatch')
     return opened
   }
 
@@ -193,7 +203,7 @@ function createGuard<Opened>(options: RecallGuardOptions<Opened>) {
     if (pass !== undefined) return await openWithPass(request, pass, kind)
     if (plainTenantId !== null && meetingId !== undefined && (kind === 'join' || kind === 'obf'))
       return await openPlain(request, { tenantId: plainTenantId, meetingId, kind })
-    throw failureLimit.refuse(addressOf(request), 'pass_missing')
+    throw refusedOfNobody(request, 'pass_missing')
   }
 }
 

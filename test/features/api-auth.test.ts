@@ -5,7 +5,7 @@ import { newKey, newTenantWithKey, outcomeOf, refusalOf } from '../helpers/manag
 import { type ApiRoute, apiRoutes, pathWith } from '../helpers/routes.ts'
 
 const SCOPES = ['connect', 'hosts:read', 'hosts:write', 'meetings:read', 'meetings:write', 'passes:write']
-const ALL_SCOPES = [...SCOPES, 'mints:read', 'bots:write', 'tokens:read', 'hosts:import']
+const ALL_SCOPES = [...SCOPES, 'mints:read', 'bots:write', 'tokens:read', 'hosts:import', 'audit:read']
 const DEFAULT_TENANT = '00000000-0000-7000-8000-000000000001'
 let t: TestApp
 let routes: ApiRoute[]

@@ -2,7 +2,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenantWithKey } from '../helpers/management.ts'
-import { apiRoutes, pathWith } from '../helpers/routes.ts'
+import { apiRoutes, BODIES, pathWith } from '../helpers/routes.ts'
 import { deauthorization, WEBHOOK_SECRET, zoomSends } from '../helpers/zoom-events.ts'
 
 let t: TestApp
@@ -20,23 +20,6 @@ afterAll(() => t.stop())
 
 const id = crypto.randomUUID()
 const VALUES = { id, delivery_id: id, key_id: id, workspace_id: id, meeting_id: '111111111' }
-const BODIES: Record<string, unknown> = {
-  'POST /v1/tenants': { name: 'x' },
-  'POST /v1/tenants/{id}/api-keys': { name: 'x' },
-  'POST /v1/tenants/{id}/recall-workspaces': {
-    region: 'us-east-1',
-    verification_secrets: [`whsec_${Buffer.alloc(32, 7).toString('base64')}`],
-  },
-  'POST /v1/zoom-apps': { client_id: 'x', client_secret: 'x', kind: 'account' },
-  'POST /v1/connect-sessions': { external_user_id: 'alice' },
-  'POST /v1/webhook-endpoints': { url: 'https://hooks.example.com' },
-  'POST /v1/operator/webhook-endpoints': { url: 'https://hooks.example.com' },
-  'POST /v1/hosts/import': { hosts: [{ external_user_id: 'alice', refresh_token: 'x' }] },
-  'POST /v1/passes': { meeting: '111111111' },
-  'POST /v1/meetings/batch': { meetings: [{ meeting_id: '111111111', external_user_id: 'alice' }] },
-  'PUT /v1/meetings/{meeting_id}': { external_user_id: 'alice' },
-}
-
 test('without its database every route answers 503 store_unavailable with Retry-After, and says nothing of the cause', async () => {
   const wrong: string[] = []
   for (const { method, path, hasBody } of apiRoutes(t)) {

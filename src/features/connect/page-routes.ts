@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { Refusals } from '../../audit/refusals.ts'
 import type { AppError, ErrorCode } from '../../errors.ts'
 import { prepareErrorReply, toAppError } from '../../plugins/error-handler.ts'
 import { addressOf } from '../../plugins/http-edge.ts'
@@ -12,6 +13,7 @@ import { callbackQuery, htmlPage, openQuery, redirectAnswer } from './schemas.ts
 
 export interface ConnectPageOptions {
   flows: ConnectFlowService
+  refusals: Pick<Refusals, 'note'>
   /** Of PUBLIC_BASE_URL, never of a header. */
   isHttps: boolean
 }
@@ -64,10 +66,26 @@ function sendEnded(ended: Ended, request: FastifyRequest, reply: FastifyReply) {
 }
 
 /** `GET /zoom/oauth` and its callback: pages for people, so every failure in this scope is one too. */
-export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = async (app, { flows, isHttps }) => {
+export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = async (
+  app,
+  { flows, refusals, isHttps },
+) => {
   const cookies = createFlowCookies({ isHttps })
 
-  app.setErrorHandler((error, request, reply) => sendFailure(toAppError(error), null, request, reply))
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toAppError(thrown)
+    if (error.code === 'invalid_flow')
+      refusals.note({
+        tenantId: null, // what names no flow names no tenant either
+        actor: 'anonymous',
+        action: `auth.flow_${error.reason}`,
+        requestId: request.id,
+        address: addressOf(request),
+        outcome: error.code,
+        status: error.rendering.status,
+      })
+    return sendFailure(error, null, request, reply)
+  })
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers(HEADERS)
   })

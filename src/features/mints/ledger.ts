@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { AppError } from '../../errors.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import { inParts } from '../../lib/in-parts.ts'
+import { createWriteBehind } from '../../lib/write-behind.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import type { LedgerStore, OpenedRow, Settlement } from './ledger-store.ts'
 
@@ -25,43 +25,19 @@ const FLUSH_EVERY_MS = 500 // outcomes are promised within 1 s
 const BATCH_ROWS = 1000
 // about 20 MB; beyond it the oldest outcomes stay `unknown`, which is what the ledger says of what it was not told
 const QUEUED_ROWS = 100_000
-const CLOSING_TRIES = 5
 const PURGED_AT_ONCE = 2000
 
 /** Opens a row per mint before its token leaves, and writes outcomes afterwards in batches. */
 export function createLedger({ store, log, countMint, countUnsigned }: LedgerDeps) {
-  const queue: Settlement[] = []
-  let timer: NodeJS.Timeout | null = null
-  let writing: Promise<void> = Promise.resolve()
-
-  /** One batch. False where the database could not be reached; the rows then wait for the next turn. */
-  async function writeBatch(): Promise<boolean> {
-    const batch = queue.splice(0, BATCH_ROWS)
-    if (batch.length === 0) return true
-    try {
-      await store.settle(batch)
-      return true
-    } catch (error) {
-      if (error instanceof AppError) {
-        queue.unshift(...batch)
-        log.warn({ err: error, waiting: queue.length }, 'mint outcomes are not written yet')
-        return false
-      }
-      // a value that the database refuses would refuse every batch after this one too
-      log.error({ err: error, lost: batch.length }, 'mint outcomes were refused by the database; they read unknown')
-      return true
-    }
-  }
-  async function writeAll(): Promise<void> {
-    while (queue.length > 0 && (await writeBatch()));
-  }
-  function schedule(): void {
-    timer ??= setTimeout(() => {
-      timer = null
-      writing = writing.then(writeAll)
-      writing.then(() => queue.length > 0 && schedule())
-    }, FLUSH_EVERY_MS)
-  }
+  const outcomes = createWriteBehind<Settlement>({
+    write: store.settle,
+    everyMs: FLUSH_EVERY_MS,
+    batchItems: BATCH_ROWS,
+    maxQueued: QUEUED_ROWS,
+    onDelayed: (err, waiting) => log.warn({ err, waiting }, 'mint outcomes are not written yet'),
+    onRefused: (err, lost) => log.error({ err, lost }, 'mint outcomes were refused by the database; they read unknown'),
+    onLost: (lost) => log.error({ lost }, 'mint outcomes were not written; they read unknown'),
+  })
   const opened = (row: OpenedRow | null, mintId: string, kind: PassKind, isUnsigned: boolean): OpenedMint | null =>
     row && { ...row, mintId, kind, isUnsigned }
 
@@ -103,9 +79,7 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
     /** Queues the outcome of an open row; it is written within a second, and on shutdown. */
     settle(kind: PassKind, settlement: Settlement): void {
       countMint(kind, settlement.outcome, settlement.durationMs)
-      queue.push(settlement)
-      if (queue.length > QUEUED_ROWS) queue.shift()
-      schedule()
+      outcomes.add(settlement)
     },
     /** Lists a refused authentication of a known pass. The answer does not depend on it. */
     async recordRefusal(passId: string, kind: PassKind, reason: string, requestId: string): Promise<void> {
@@ -115,13 +89,7 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
       })
     },
     /** Writes what waits; on shutdown, after the last request. */
-    async flush(): Promise<void> {
-      if (timer) clearTimeout(timer)
-      timer = null
-      await writing
-      for (let tries = 0; queue.length > 0 && tries < CLOSING_TRIES; ) if (!(await writeBatch())) tries += 1
-      if (queue.length > 0) log.error({ lost: queue.length }, 'mint outcomes were not written; they read unknown')
-    },
+    flush: outcomes.flush,
     /** Deletes what is past its age. @throws store_unavailable */
     purgeAcrossTenants: (signal: AbortSignal): Promise<void> =>
       inParts(PURGED_AT_ONCE, signal, store.purgeAcrossTenants),

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { Refusals } from '../../audit/refusals.ts'
 import { AppError } from '../../errors.ts'
 import { withDeadline } from '../../lib/deadline.ts'
 import type { FailureLimit } from '../../plugins/failure-limit.ts'
@@ -13,12 +14,16 @@ const DEADLINE_MS = 2500 // Zoom gives up after 3 s, and repeats what it gave up
 export interface ZoomEventRouteOptions {
   events: Pick<ZoomEventService, 'receive'>
   failureLimit: FailureLimit
+  refusals: Pick<Refusals, 'note'>
 }
 
 const tooSlow = () => new AppError('store_unavailable', 'The event could not be stored in time; send it again.')
 
 /** What Zoom calls. The signature covers the bytes received, so they are not parsed before it is checked. */
-export const zoomEventRoutes: FastifyPluginAsyncZod<ZoomEventRouteOptions> = async (app, { events, failureLimit }) => {
+export const zoomEventRoutes: FastifyPluginAsyncZod<ZoomEventRouteOptions> = async (
+  app,
+  { events, failureLimit, refusals },
+) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     'application/json',
@@ -28,7 +33,12 @@ export const zoomEventRoutes: FastifyPluginAsyncZod<ZoomEventRouteOptions> = asy
 
   function receive(request: FastifyRequest, zoomAppId: string | null) {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-    const refuse = (reason: string) => failureLimit.refuse(addressOf(request), reason)
+    const address = addressOf(request)
+    const refuse = (reason: string) => {
+      const unverified = { action: `auth.zoom_${reason}`, outcome: 'unauthenticated', status: 401 }
+      refusals.note({ ...unverified, tenantId: null, actor: 'anonymous', requestId: request.id, address })
+      return failureLimit.refuse(address, reason)
+    }
     const received = { zoomAppId, rawHeaders: request.raw.rawHeaders, body }
     return withDeadline(events.receive(received, refuse), DEADLINE_MS, tooSlow)
   }

@@ -59,16 +59,16 @@ export function createApiKeyService({ store, cursors, requireTenant, now }: ApiK
     async revoke(tenantId: string, keyId: string): Promise<void> {
       if (!(await store.remove(tenantId, keyId))) throw new AppError('not_found', 'No such API key.')
     },
-    /** Who presents this key; null for whatever is not a living key. An unknown id costs the same as a wrong secret. */
-    async resolve(presented: string): Promise<{ tenantId: string; keyId: string; scopes: string[] } | null> {
+    /** Who presents this key; null for whatever is not a key. An unknown id costs the same as a wrong secret. */
+    async resolve(presented: string) {
       const parsed = parseApiKey(presented)
       if (!parsed) return null
       const found = await store.resolveSecret(parsed.keyId)
       const isRight = constantTimeEqual(found ? Buffer.from(found.secretHash) : NO_HASH, parsed.secretHash)
       if (!found || !isRight) return null
-      if (found.expiresAt && found.expiresAt.getTime() <= now()) return null
-      uses.set(parsed.keyId, now())
-      return { tenantId: found.tenantId, keyId: parsed.keyId, scopes: found.scopes }
+      const isExpired = found.expiresAt !== null && found.expiresAt.getTime() <= now()
+      if (!isExpired) uses.set(parsed.keyId, now())
+      return { tenantId: found.tenantId, keyId: parsed.keyId, scopes: found.scopes, isExpired }
     },
     /** Writes down when keys were last used; what cannot be written now waits for the next time. @throws store_unavailable */
     async noteUsesAcrossTenants(): Promise<void> {
