@@ -32,7 +32,22 @@ function checkRequest(request: FastifyRequest): void {
   if (raw.httpVersion !== '1.1' && caller !== 'anyone') throw invalid('Speak HTTP/1.1.')
   if ((raw.url ?? '').length > URL_LIMIT_BYTES) throw invalid('The URL is longer than 2 KiB.')
   if (raw.rawHeaders.length / 2 > HEADER_LINES_LIMIT) throw invalid('More than 100 header lines.', 431)
-  if (headerLines(raw.rawHeaders, 'host').length > 1) throw invalid('More than one Host line.')
+  const hosts = headerLines(raw.rawHeaders, 'host').length
+  if (hosts > 1 || (hosts === 0 && raw.httpVersion === '1.1')) throw invalid('A request has one Host line.')
+  // Node shows the first of two, another server on the way may have judged the body by the second
+  if (headerLines(raw.rawHeaders, 'content-type').length > 1) throw invalid('More than one Content-Type line.')
+  if (!isDecodable(raw.url ?? '')) throw invalid('The URL holds a percent sign that begins no UTF-8 character.')
+}
+
+/** Fastify takes a broken percent-encoding in a query for text, which is then not what the sender meant. */
+function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true
+  try {
+    decodeURIComponent(url)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Deeper than any body that the API takes; JSON.parse alone would take thousands. */
@@ -88,6 +103,10 @@ export const httpEdge = fp(
     app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
       const { status, headers, body } = bareProblem(417, 'Only Expect: 100-continue is known here.')
       response.writeHead(status, headers).end(body)
+    })
+    // nobody tunnels through here; without a listener Node would hang up without a word
+    app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
+      clientErrorHandler(new Error('CONNECT is not spoken here'), socket)
     })
   },
   { name: 'http-edge', dependencies: ['config', 'error-handler'] },

@@ -39,6 +39,7 @@ export function serverOptions(config: Config, logStream?: DestinationStream): Fa
       maxHeaderSize: HEADERS_LIMIT_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 1000,
+      requireHostHeader: false, // http-edge.ts does, with a body that says so; Node's refusal has none
     },
     clientErrorHandler,
     frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
