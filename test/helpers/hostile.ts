@@ -194,7 +194,7 @@ export async function hostileApp(env: Record<string, string> = {}) {
 }
 
 /** The code of a refusal: of a problem document, which is checked, or of a page; none where there is no body. */
-export function codeOf({ status, head, body }: Answer): string | undefined {
+function codeOf({ status, head, body }: Answer): string | undefined {
   if (status < 400 || body === '') return undefined
   if (head.includes('content-type: text/html')) return /<dd>([a-z_]+)<\/dd>/.exec(body)?.[1]
   expect(head).toContain('content-type: application/problem+json')
