@@ -245,6 +245,25 @@ test('no other id, time, body or key verifies, and nothing throws', () => {
   )
 })
 
+test('header lines of any kind and number throw nothing, and verify only what stands in one line each', () => {
+  const good: [string, string][] = [
+    ['webhook-id', ID],
+    ['Webhook-Timestamp', String(TS)],
+    ['webhook-signature', GET_SIGNATURE],
+  ]
+  const name = fc.oneof(fc.constantFrom(...good.map(([each]) => each), 'svix-id', 'svix-signature'), fc.string())
+  const value = fc.oneof(fc.constantFrom(ID, String(TS), GET_SIGNATURE, WRONG), fc.string({ unit: 'binary' }))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(name, value), { maxLength: 4 }), fc.boolean(), (noise, isSigned) => {
+      const counts = noise.filter(([each]) => /^webhook-(id|timestamp|signature)$/i.test(each))
+      const verdict = verify([...(isSigned ? good : []), ...noise].flat())
+      if (isSigned) expect(verdict.ok).toBe(counts.length === 0)
+      else if (counts.length < 3) expect(verdict.ok).toBe(false)
+    }),
+    { numRuns: 500 },
+  )
+})
+
 describe('verification secrets', () => {
   test.each([24, 32, 64])('of %i bytes are taken', (bytes) => {
     const key = randomBytes(bytes)
