@@ -13,6 +13,8 @@ import { WEBHOOK_SECRET } from '../helpers/zoom-events.ts'
 
 /** Over all operations together. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 2000)
+// the usual run sends the same requests every time: whoever changes something learns of that, and of nothing else
+const SEED = process.env.FUZZ_RUNS === undefined ? { seed: 20_261_124 } : {}
 let looks = 0
 const t = await startTestApp({
   env: { ZOOM_WEBHOOK_SECRET_TOKEN: WEBHOOK_SECRET },
@@ -208,7 +210,7 @@ test.each(operations)(
       const status = await fire(operation, shot)
       answered.set(status, (answered.get(status) ?? 0) + 1)
     })
-    await fc.assert(shots, { numRuns: Math.max(1, Math.ceil(RUNS / operations.length)) })
+    await fc.assert(shots, { numRuns: Math.max(1, Math.ceil(RUNS / operations.length)), ...SEED })
   },
   30_000 + RUNS * 50,
 )
