@@ -1,6 +1,7 @@
 // npm run check [-- --write]: everything that must hold beside the tests. --write brings formatting and docs/openapi.json
 // up to date first.
 import { checkHouseRules } from './checks/house-rules.ts'
+import { checkLicences } from './checks/licences.ts'
 import { checkLockfile } from './checks/lockfile.ts'
 import { checkMigrations } from './checks/migrations.ts'
 import { checkOpenApi } from './checks/openapi.ts'
@@ -14,6 +15,7 @@ const STEPS: Record<string, () => Promise<string>> = {
   'dead code': () => complaintsOf('knip', ['--no-progress', '--no-config-hints']),
   'house rules': checkHouseRules,
   lockfile: checkLockfile,
+  licences: checkLicences,
   'migration drift': checkMigrations,
   'openapi drift': () => checkOpenApi({ isWriting }),
 }

@@ -13,6 +13,14 @@ const HEADER_LINES_LIMIT = 100 // Node drops lines beyond about a thousand in si
 const MAX_CONNECTIONS = 4000
 const ONE_YEAR_SECONDS = 31_536_000
 
+/** What no answer needs from a browser that shows it: nothing loads, frames, embeds or guesses. Pages put their own policy in place. */
+const HEADERS = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+}
+
 const invalid = (detail: string, status?: number) =>
   new AppError('invalid_request', detail, status === undefined ? {} : { status })
 
@@ -89,32 +97,37 @@ function registerJsonParser(app: FastifyInstance): void {
   })
 }
 
-/** Bounds on every request, strict JSON, HSTS, and errors below the routes that look like all others. */
+/** The headers of every answer, those that are sent below the routes included. */
+export const edgeHeaders = (isHttps: boolean): Record<string, string> =>
+  isHttps ? { ...HEADERS, 'strict-transport-security': `max-age=${ONE_YEAR_SECONDS}` } : HEADERS
+
+/** Bounds on every request, strict JSON, security headers on every answer, and errors below the routes that look like all others. */
 export const httpEdge = fp(
   async (app) => {
     registerJsonParser(app)
-    const { isHttps } = app.config
+    const headers = edgeHeaders(app.config.isHttps)
     app.server.maxConnections = MAX_CONNECTIONS
     app.addHook('onRequest', (request, reply, done) => {
-      if (isHttps) reply.header('strict-transport-security', `max-age=${ONE_YEAR_SECONDS}`)
+      reply.headers(headers)
       checkRequest(request)
       done()
     })
     app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-      const { status, headers, body } = bareProblem(417, 'Only Expect: 100-continue is known here.')
-      response.writeHead(status, headers).end(body)
+      const problem = bareProblem(417, 'Only Expect: 100-continue is known here.', headers)
+      response.writeHead(problem.status, problem.headers).end(problem.body)
     })
     // nobody tunnels through here; without a listener Node would hang up without a word
     app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
-      clientErrorHandler(new Error('CONNECT is not spoken here'), socket)
+      createClientErrorHandler(app.config.isHttps)(new Error('CONNECT is not spoken here'), socket)
     })
   },
   { name: 'http-edge', dependencies: ['config', 'error-handler'] },
 )
 
-function bareProblem(status: number, detail: string) {
+function bareProblem(status: number, detail: string, edge: Record<string, string>) {
   const body = JSON.stringify(toProblem(invalid(detail, status), uuidv7()))
   const headers = {
+    ...edge,
     'content-type': PROBLEM_TYPE,
     'content-length': String(Buffer.byteLength(body)),
     'cache-control': 'no-store',
@@ -123,14 +136,16 @@ function bareProblem(status: number, detail: string) {
   return { status, headers, body }
 }
 
-/** Requests that Node's parser refuses, or that never come to an end, before Fastify sees them. */
-export function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+/** For requests that Node's parser refuses, or that never come to an end, before Fastify sees them. */
+export function createClientErrorHandler(isHttps: boolean) {
+  return (error: Error & { code?: string }, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400
+    const { headers, body } = bareProblem(status, 'The request could not be read.', edgeHeaders(isHttps))
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+    socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'))
   }
-  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400
-  const { headers, body } = bareProblem(status, 'The request could not be read.')
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
-  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'))
 }

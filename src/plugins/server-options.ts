@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import { sendProblem } from './error-handler.ts'
-import { clientErrorHandler } from './http-edge.ts'
+import { createClientErrorHandler, edgeHeaders } from './http-edge.ts'
 import { loggerOptions } from './logging.ts'
 
 const BODY_LIMIT_BYTES = 16 * 1024 // at this size the deepest JSON costs less than a millisecond to refuse
@@ -15,9 +15,10 @@ const REQUESTS_PER_CONNECTION = 10_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than common load balancers keep theirs, so that they close first
 
 /** Errors before there is a route, such as a broken percent-encoding: the same body as any other, without the URL. */
-function frameworkErrors(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  sendProblem(new AppError('invalid_request', 'The URL could not be read.'), request, reply)
-}
+const frameworkErrorsWith =
+  (headers: Record<string, string>) => (_error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    sendProblem(new AppError('invalid_request', 'The URL could not be read.'), request, reply.headers(headers))
+  }
 
 /** Fastify as this service needs it: bounded in every direction, and no line of its own that would hold a URL. */
 export function serverOptions(config: Config, logStream?: DestinationStream): FastifyServerOptions {
@@ -41,7 +42,9 @@ export function serverOptions(config: Config, logStream?: DestinationStream): Fa
       connectionsCheckingInterval: 1000,
       requireHostHeader: false, // http-edge.ts does, with a body that says so; Node's refusal has none
     },
-    clientErrorHandler,
-    frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
+    clientErrorHandler: createClientErrorHandler(config.isHttps),
+    frameworkErrors: frameworkErrorsWith(edgeHeaders(config.isHttps)) as NonNullable<
+      FastifyServerOptions['frameworkErrors']
+    >,
   } as FastifyServerOptions
 }

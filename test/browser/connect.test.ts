@@ -174,4 +174,15 @@ describe.runIf(executablePath)('the connect flow in Chromium', () => {
     await shot(wide.page, 'connected-wide')
     expect([...dark.complaints, ...wide.complaints]).toEqual([])
   })
+
+  test('the API reference works under its policy, and asks nobody else for anything', async () => {
+    const { t } = await listeningApp()
+    const { page, complaints } = await newPage({ viewport: { width: 1280, height: 860 } })
+    const origins = new Set<string>()
+    page.on('request', (request) => origins.add(new URL(request.url()).origin))
+    await page.goto(`${t.settings.PUBLIC_BASE_URL}/docs`)
+    await page.getByRole('heading', { name: 'Latchkey' }).first().waitFor()
+    expect(complaints).toEqual([])
+    expect([...origins].filter((origin) => origin !== 'null')).toEqual([t.settings.PUBLIC_BASE_URL])
+  })
 })

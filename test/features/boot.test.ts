@@ -116,7 +116,8 @@ test('/openapi.json describes the routes, and /docs shows them without fetching 
   expect(Object.keys(document.paths)).toEqual(
     expect.arrayContaining(['/v1/passes', '/v1/hosts/{id}', '/zoom/join-token']),
   )
-  const page = await app.inject({ url: '/docs' })
+  expect((await app.inject({ url: '/docs' })).headers.location).toBe('/docs/')
+  const page = await app.inject({ url: '/docs/' })
   expect(page.statusCode).toBe(200)
   expect(page.headers['content-type']).toContain('text/html')
   expect(page.body).not.toMatch(/src="https?:/)

@@ -52,3 +52,15 @@ test('what cannot be read as a request, or asks for what is not spoken here, hea
   expect(await send('GET /healthz HTTP/1.1', 'Host: a', `X-Long: ${'x'.repeat(17_000)}`)).toEqual(refused(431))
   expect(await send('GET /healthz HTTP/1.1', 'Host: a', 'Expect: tea')).toEqual(refused(417))
 })
+
+test('a request whose end can be read in two ways is refused: what stands behind it would be another for a proxy', async () => {
+  const post = (...lines: string[]) => send('POST /v1/connect-sessions HTTP/1.1', 'Host: a', KEY_LINE, ...lines)
+  expect(await post('Content-Length: 4', 'Transfer-Encoding: chunked')).toEqual(refused(400))
+  expect(await post('Transfer-Encoding: chunked', 'Content-Length: 4')).toEqual(refused(400))
+  expect(await post('Content-Length: 4', 'Content-Length: 5')).toEqual(refused(400))
+  for (const length of ['+2', '-1', '0x2', '2,2']) expect(await post(`Content-Length: ${length}`)).toEqual(refused(400))
+  for (const coding of ['xchunked', 'chunked, identity', '\x0bchunked'])
+    expect(await post(`Transfer-Encoding: ${coding}`)).toEqual(refused(400))
+  expect(await post('Content-Length : 4')).toEqual(refused(400))
+  expect(await post('X-Folded: a', ' b')).toEqual(refused(400))
+})

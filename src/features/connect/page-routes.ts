@@ -1,3 +1,4 @@
+import helmet from '@fastify/helmet'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { Refusals } from '../../audit/refusals.ts'
@@ -30,15 +31,23 @@ const TOLD_CODES: readonly ErrorCode[] = [
   'connect_failed',
 ]
 
+/** Beside what helmet sends. The policy is here because its hash must be that of the style, byte by byte. */
 const HEADERS = {
   'content-security-policy': PAGE_CSP,
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
+  'permissions-policy': 'camera=(), display-capture=(), geolocation=(), microphone=()', // helmet has none
   'cache-control': 'no-store',
 }
+const HELMET = {
+  contentSecurityPolicy: false,
+  strictTransportSecurity: false, // on every answer already, and only on https
+  crossOriginOpenerPolicy: false, // on pages alone, see sendPage
+  xFrameOptions: { action: 'deny' },
+} as const
 const pageResponses = { '4xx': htmlPage, '5xx': htmlPage }
 
-const sendPage = (reply: FastifyReply, markup: string) => reply.type('text/html; charset=utf-8').send(markup)
+/** A redirect must not have the opener policy: a tenant that opened the link in a window of its own would lose sight of it. */
+const sendPage = (reply: FastifyReply, markup: string) =>
+  reply.header('cross-origin-opener-policy', 'same-origin').type('text/html; charset=utf-8').send(markup)
 
 function sendFailure(error: AppError, tenantName: string | null, request: FastifyRequest, reply: FastifyReply) {
   return sendPage(prepareErrorReply(error, request, reply), failedPage(error, { tenantName, requestId: request.id }))
@@ -86,6 +95,7 @@ export const connectPageRoutes: FastifyPluginAsyncZod<ConnectPageOptions> = asyn
       })
     return sendFailure(error, null, request, reply)
   })
+  await app.register(helmet, HELMET)
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers(HEADERS)
   })
