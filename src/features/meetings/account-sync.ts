@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { ListedUser, ZoomAccountUsers } from '../../zoom/account-users.ts'
 import type { ListedMeeting, MeetingListType, ZoomMeetings } from '../../zoom/meetings.ts'
 import type { AccountStore } from './account-store.ts'
-import type { ReadAll } from './list-reader.ts'
+import { freshNumbersOf, type ReadAll } from './list-reader.ts'
 import type { BegunSync, SyncStore } from './sync-store.ts'
 
 export interface AccountSyncDeps {
@@ -68,8 +68,7 @@ export function createAccountSync(deps: AccountSyncDeps) {
   async function readUser({ grantId, begun, signal, meetings }: AccountFlight, zoomUserId: string): Promise<number> {
     const found = new Set<string>()
     const keep = async (listed: ListedMeeting[], askedAt: Date) => {
-      const own = listed.filter(({ hostId }) => hostId === null || hostId === zoomUserId)
-      const fresh = [...new Set(own.map(({ meetingId }) => meetingId))].filter((meetingId) => !found.has(meetingId))
+      const fresh = freshNumbersOf(listed, zoomUserId, found)
       const words = fresh.map((meetingId) => ({ meetingId, zoomUserId }))
       await accounts.map(grantId, words, askedAt, 'sync')
       for (const meetingId of fresh) found.add(meetingId)

@@ -1,6 +1,7 @@
 import { AppError } from '../../errors.ts'
 import type { GrantVault } from '../../grants/vault.ts'
 import { jitter, sleep } from '../../lib/deadline.ts'
+import type { ListedMeeting } from '../../zoom/meetings.ts'
 import type { ListPage } from '../../zoom/paged-list.ts'
 
 export interface ListReaderDeps {
@@ -33,6 +34,12 @@ const limited = (pauseMs: number) =>
 
 /** How long Zoom asked to be left alone. */
 export const waitMsOf = ({ retryAfterSeconds = 1 }: AppError): number => retryAfterSeconds * 1000
+
+/** The numbers of a page that are this user's own, each once, and were not found before. */
+export function freshNumbersOf(listed: ListedMeeting[], zoomUserId: string, found: ReadonlySet<string>): string[] {
+  const own = listed.filter(({ hostId }) => hostId === null || hostId === zoomUserId)
+  return [...new Set(own.map(({ meetingId }) => meetingId))].filter((meetingId) => !found.has(meetingId))
+}
 
 /** Reads Zoom's lists to their end, at the pace that Zoom allows. */
 export function createListReader({ vault, log, now, random }: ListReaderDeps) {

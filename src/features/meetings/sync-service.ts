@@ -6,7 +6,7 @@ import type { ListedMeeting, MeetingListType, ZoomMeetings } from '../../zoom/me
 import type { ZoomUsers } from '../../zoom/users.ts'
 import type { AccountStore } from './account-store.ts'
 import { type AccountFlight, createAccountSync, MEETING_PAGES } from './account-sync.ts'
-import { createListReader, waitMsOf } from './list-reader.ts'
+import { createListReader, freshNumbersOf, waitMsOf } from './list-reader.ts'
 import type { SyncResult, SyncStore } from './sync-store.ts'
 
 export interface SyncDeps {
@@ -62,8 +62,7 @@ export function createMeetingSync(deps: SyncDeps) {
 
   async function keep(flight: Flight, meetings: ListedMeeting[], askedAt: Date): Promise<void> {
     const { grantId, begun, found } = flight
-    const own = meetings.filter(({ hostId }) => hostId === null || hostId === begun.zoomUserId)
-    const fresh = [...new Set(own.map(({ meetingId }) => meetingId))].filter((meetingId) => !found.has(meetingId))
+    const fresh = freshNumbersOf(meetings, begun.zoomUserId, found)
     await store.map(grantId, fresh, askedAt)
     for (const meetingId of fresh) found.add(meetingId)
     flight.meetings = found.size
