@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { ZoomReply } from './http.ts'
+import { identifier } from './identifier.ts'
 import { isMeetingId } from './meeting-id.ts'
 import { type ListDeps, type ListPage, readPage } from './paged-list.ts'
 
@@ -17,7 +18,6 @@ export interface ZoomAccountUsers {
 const page = z.object({
   users: z.array(z.object({ id: z.unknown().optional(), pmi: z.unknown().optional() })).max(1000),
 })
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 
 /**
  * One page of an account's active users, for the access token of an account-level app.

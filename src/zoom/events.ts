@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { identifier } from './identifier.ts'
 import { isMeetingEvent, type MeetingEvent, parseMeetingEvent } from './meeting-events.ts'
 
 /** What an event says of a user, whatever it is called and wherever it says so. */
@@ -19,7 +20,6 @@ export type ParsedEvent =
   | { kind: 'other' }
   | { kind: 'malformed' }
 
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 const envelope = z.object({
   event: z.string().max(100),
   event_ts: z.number().optional().catch(undefined),

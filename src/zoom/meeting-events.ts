@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { identifier } from './identifier.ts'
 import { isMeetingId } from './meeting-id.ts'
 
 export type MeetingEventName = (typeof MEETING_EVENTS)[number] | 'user.updated'
@@ -32,7 +33,6 @@ const END_EVENTS: readonly string[] = ['meeting.deleted', 'meeting.permanently_d
 /** Zoom's clock may run ahead of ours by what a signature's may: within that, its own order of two events counts. */
 const EARLY_MS = 5 * 60_000
 
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 /** A JSON number in some events and a string in others. */
 const number = z.union([z.string(), z.int()]).transform(String).refine(isMeetingId)
 // what is not a number of a meeting, or is left out, says nothing

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { AppError } from '../errors.ts'
 import { isMissingScope, isRefusalOfMeeting } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
+import { identifier } from './identifier.ts'
 import { isMeetingId } from './meeting-id.ts'
 
 /** `not_shown`: Zoom does not show the meeting to this user, so it is not theirs. `unknown`: nothing was said of the meeting. */
@@ -22,7 +23,7 @@ export interface ZoomMeetingOwner {
 }
 
 /** Topic, password and whatever else the answer holds stay behind. */
-const meeting = z.object({ host_id: z.string().regex(/^[\x21-\x7e]{1,128}$/) })
+const meeting = z.object({ host_id: identifier })
 
 /**
  * Whose a meeting is, asked with the access token of somebody who may be its host: a user's token shows own meetings only. Sent once: a

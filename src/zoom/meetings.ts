@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { isNoSuchUser } from './faults.ts'
 import type { ZoomReply } from './http.ts'
+import { identifier } from './identifier.ts'
 import { isMeetingId } from './meeting-id.ts'
 import { type ListDeps, type ListPage, readPage } from './paged-list.ts'
 
@@ -29,7 +30,6 @@ export interface ZoomMeetings {
 const page = z.object({
   meetings: z.array(z.object({ id: z.unknown().optional(), host_id: z.unknown().optional() })).max(1000),
 })
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 
 /**
  * One page of a user's meetings: none of somebody who is not of the account any more.

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import * as z from 'zod'
 import { type RejectionReason, type TokenRefusal, tokenRefusalOf } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
+import { identifier } from './identifier.ts'
 import { retryAfterSeconds } from './retry-after.ts'
 import { type TokenSet, tokenSetOf } from './token-set.ts'
 
@@ -159,7 +160,6 @@ function transportErrorOnly(error: unknown): ZoomTransportError {
   throw error
 }
 
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 const claims = z.object({ uid: identifier, aid: identifier, iat: z.number().optional().catch(undefined) })
 
 export interface TokenClaims {

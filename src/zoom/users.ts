@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { ZoomCloud } from './cloud.ts'
 import { isMissingScope } from './faults.ts'
 import { type ZoomHttp, type ZoomReply, ZoomTransportError } from './http.ts'
+import { identifier } from './identifier.ts'
 import { isMeetingId, type MeetingReference, type PersonalLink, parseMeetingReference } from './meeting-id.ts'
 import { getWithOneRetry } from './retry.ts'
 
@@ -25,7 +26,6 @@ export interface ZoomUsers {
 
 const DEFAULT_ATTEMPT_MS = 2000
 
-const identifier = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 const name = z.string().max(256).optional().catch(undefined)
 const link = z.string().max(2048).optional().catch(undefined)
 /** `host_key` and whatever else the answer holds stay behind. */
