@@ -32,8 +32,8 @@ export interface TestDatabaseOptions {
 }
 
 /**
- * A database of its own for a test file: a clone of the migrated template, some 100 ms. Drop it in `afterAll`; what is
- * still connected is cut off. The run drops what is forgotten.
+ * A database of its own for a test file: a clone of the migrated template, some 100 ms. Drop it in `afterAll`; what stays
+ * connected is cut off after a moment. The run drops what is forgotten.
  */
 export async function createTestDatabase({ empty = false }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { adminUrl, roleUrl, template, run } = inject('server')
@@ -43,7 +43,10 @@ export async function createTestDatabase({ empty = false }: TestDatabaseOptions 
   await asAdmin(adminUrl, `CREATE DATABASE "${name}" TEMPLATE "${source}" OWNER "${owner}"`)
   return {
     url: onDatabase(roleUrl, name),
-    drop: async () => void (await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)),
+    async drop() {
+      await becomesFree(adminUrl, name, 40)
+      await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
+    },
   }
 }
 
@@ -72,7 +75,7 @@ async function alone(adminUrl: string, name: string, statement: string): Promise
   await asAdmin(adminUrl, `ALTER DATABASE "${name}" ALLOW_CONNECTIONS false`)
   await asAdmin(adminUrl, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
   try {
-    await expectFree(adminUrl, name)
+    if (!(await becomesFree(adminUrl, name, 200))) throw new Error(`somebody stays connected to ${name}`)
     await asAdmin(adminUrl, statement)
   } finally {
     const still = `SELECT datname FROM pg_database WHERE datname IN ('${name}', '${name.replace(/_backup$/, '')}')`
@@ -81,12 +84,17 @@ async function alone(adminUrl: string, name: string, statement: string): Promise
   }
 }
 
-async function expectFree(adminUrl: string, name: string): Promise<void> {
-  const count = `SELECT FROM pg_stat_activity WHERE datname = '${name}'`
-  for (let tries = 0; (await asAdmin(adminUrl, count)).length > 0; tries++) {
-    if (tries > 200) throw new Error(`somebody stays connected to ${name}`)
+/**
+ * Whether everybody leaves within so many looks. The end of a pool is told before its connections are closed: cut off then,
+ * they would throw where nobody listens any more.
+ */
+async function becomesFree(adminUrl: string, name: string, looks: number): Promise<boolean> {
+  const connected = `SELECT FROM pg_stat_activity WHERE datname = '${name}'`
+  for (let look = 0; look < looks; look++) {
+    if ((await asAdmin(adminUrl, connected)).length === 0) return true
     await delay(25)
   }
+  return false
 }
 
 async function asAdmin(connectionString: string, statement: string): Promise<Record<string, unknown>[]> {
