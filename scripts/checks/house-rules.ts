@@ -1,7 +1,7 @@
 import { glob, readFile } from 'node:fs/promises'
 
 const MAX_LINES = 300 // beyond that a file has more than one reason to change
-const PATTERN = '{src,simulator,scripts,test,bench}/**/*.{ts,mjs}'
+const PATTERN = '{{src,simulator,scripts,test,bench}/**/*,mutation/*}.{ts,mjs}'
 const MARKERS = ['TO' + 'DO', 'FIX' + 'ME'] // in pieces, so that this file may name them
 
 /**

@@ -113,8 +113,8 @@ export function createLocalKeyring(keys: { kid: string; key: Buffer }[]): LocalK
 }
 
 /** `version(1) ‖ data key id(16) ‖ nonce(12) ‖ ciphertext ‖ tag(16)`, bound to its place by the associated data. */
-export function seal(dataKey: DataKey, context: SealContext, plaintext: string | Buffer): Buffer {
-  const bytes = typeof plaintext === 'string' ? Buffer.from(plaintext, 'utf8') : plaintext
+export function seal(dataKey: DataKey, context: SealContext, plaintext: string): Buffer {
+  const bytes = Buffer.from(plaintext, 'utf8')
   return Buffer.concat([header(dataKey.id), encrypt(dataKey.key, placeOf(dataKey.id, context), bytes)])
 }
 

@@ -6,3 +6,7 @@ test('every line of a header is seen, whatever its case, and a value that reads 
   expect(headerLines(raw, 'host')).toEqual(['a', 'b', ''])
   expect(headerLines(raw, 'authorization')).toEqual([])
 })
+
+test('a name at the end without a value is no line', () => {
+  expect(headerLines(['Host', 'a', 'Host'], 'host')).toEqual(['a'])
+})

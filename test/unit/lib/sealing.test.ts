@@ -7,6 +7,7 @@ import {
   dataKeyIdOf,
   newDataKey,
   open,
+  rewrapDataKey,
   type SealContext,
   SealError,
   seal,
@@ -34,13 +35,13 @@ const causeOf = (work: () => unknown): string => {
 const UNIFORM = 'The envelope does not open'
 
 describe('a sealed field', () => {
-  test('opens in its place, text and bytes alike, and shows nothing of its content', () => {
+  test('opens in its place, an empty text and any character alike, and shows nothing of its content', () => {
     const key = makeKey()
     const envelope = seal(key, place, 'a-refresh-token')
     expect(open(key, place, envelope).toString()).toBe('a-refresh-token')
     expect(envelope.includes('a-refresh-token')).toBe(false)
-    expect(open(key, place, seal(key, place, Buffer.alloc(0)))).toEqual(Buffer.alloc(0))
-    expect(open(key, place, seal(key, place, Buffer.from([0, 255])))).toEqual(Buffer.from([0, 255]))
+    expect(open(key, place, seal(key, place, ''))).toEqual(Buffer.alloc(0))
+    expect(open(key, place, seal(key, place, 'é\0🔑')).toString('utf8')).toBe('é\0🔑')
   })
 
   test('never looks the same twice', () => {
@@ -55,6 +56,7 @@ describe('a sealed field', () => {
     expect(dataKeyIdOf(envelope)).toBe(key.id)
     expect(causeOf(() => open(makeKey(), place, envelope))).toBe(UNIFORM)
     expect(causeOf(() => open({ ...makeKey(), id: key.id }, place, envelope))).toBe(UNIFORM)
+    expect(causeOf(() => open({ ...key, id: uuidv7() }, place, envelope))).toBe(UNIFORM)
     expect(open({ ...key, id: key.id.toUpperCase() }, place, envelope).toString()).toBe('x')
   })
 
@@ -100,12 +102,27 @@ describe('a sealed field', () => {
     expect(causeOf(() => open(key, place, Buffer.concat([envelope, Buffer.of(0)])))).toBe(UNIFORM)
   })
 
+  test('names no data key where it is too short to hold anything', () => {
+    const key = makeKey()
+    const shortest = seal(key, place, '')
+    expect(dataKeyIdOf(shortest)).toBe(key.id)
+    for (let length = 0; length < shortest.length; length++)
+      expect(
+        causeOf(() => dataKeyIdOf(shortest.subarray(0, length))),
+        `${length}`,
+      ).toBe(UNIFORM)
+  })
+
   test('of an unknown version is refused by a message of its own', () => {
     const key = makeKey()
     const envelope = seal(key, place, 'x')
     envelope[0] = 2
     expect(causeOf(() => open(key, place, envelope))).toContain('version')
     expect(causeOf(() => dataKeyIdOf(envelope))).toContain('version')
+  })
+
+  test('that does not open is known by the name of its error, in the log too', () => {
+    expect(new SealError(UNIFORM)).toMatchObject({ name: 'SealError', message: UNIFORM })
   })
 
   test('is not made under a key without a usable id', () => {
@@ -144,6 +161,25 @@ describe('the local keyring', () => {
     await expect(unwrapDataKey(other, stored)).rejects.toThrow(SealError)
   })
 
+  test('names the key that ENCRYPTION_KEYS lacks, and a version of a later release: the operator can mend both', async () => {
+    const ring = createLocalKeyring([makeRingKey('a')])
+    const stored = { ...(await newDataKey(ring, 'grant-1')), ownerId: 'grant-1' }
+    await expect(unwrapDataKey(ring, { ...stored, kid: '2024' })).rejects.toThrow('ENCRYPTION_KEYS lacks 2024')
+    await expect(ring.wrap(stored.key, Buffer.alloc(0), '2024')).rejects.toThrow('ENCRYPTION_KEYS lacks 2024')
+    const later = Buffer.from(stored.wrapped).fill(2, 0, 1)
+    await expect(unwrapDataKey(ring, { ...stored, wrapped: later })).rejects.toThrow(/version .* release/)
+  })
+
+  test('wraps a data key anew under its current key: same id, owner and content, and what was sealed before still opens', async () => {
+    const [old, next] = [makeRingKey('2024'), makeRingKey('2025')] as const
+    const { id, key, ...wrapping } = await newDataKey(createLocalKeyring([old]), 'grant-1')
+    const envelope = seal({ id, key }, place, 'x')
+    const rewrapped = await rewrapDataKey(createLocalKeyring([next, old]), { id, ownerId: 'grant-1', ...wrapping })
+    expect(rewrapped).toEqual({ id, ownerId: 'grant-1', kid: '2025', wrapped: expect.any(Buffer) })
+    // the old key may leave the ring now
+    expect(open(await unwrapDataKey(createLocalKeyring([next]), rewrapped), place, envelope).toString()).toBe('x')
+  })
+
   test('refuses a wrapped key of the wrong length', async () => {
     const ring = createLocalKeyring([makeRingKey('a')])
     const short = { ...ring, unwrap: async () => randomBytes(16) }
@@ -160,9 +196,9 @@ describe('the local keyring', () => {
   })
 
   test('needs at least one key, each of 32 bytes and with a kid of its own', () => {
-    expect(() => createLocalKeyring([])).toThrow()
-    expect(() => createLocalKeyring([{ kid: 'a', key: randomBytes(31) }])).toThrow()
-    expect(() => createLocalKeyring([makeRingKey('a'), makeRingKey('a')])).toThrow()
+    expect(() => createLocalKeyring([])).toThrow('at least one key')
+    expect(() => createLocalKeyring([{ kid: 'a', key: randomBytes(31) }])).toThrow('32 bytes')
+    expect(() => createLocalKeyring([makeRingKey('a'), makeRingKey('a')])).toThrow('each kid once')
   })
 })
 
