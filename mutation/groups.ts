@@ -31,6 +31,6 @@ export const GROUPS: Record<string, Group> = {
       'src/grants/until-stored.ts',
       'src/lib/single-flight.ts',
     ],
-    tests: ['test/unit/grants/*.test.ts', 'test/unit/lib/concurrency.test.ts'],
+    tests: ['test/unit/grants/{answers,attempt*,refresh*,until-stored}.test.ts', 'test/unit/lib/concurrency.test.ts'],
   },
 }

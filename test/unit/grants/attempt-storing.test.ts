@@ -100,11 +100,13 @@ describe('a database that went backwards while Zoom was asked', () => {
   })
 
   test.each([
-    ['of the generation that was spent', rowStored({ storedAtSeconds: 50 })],
-    ['that was let go meanwhile', { ...BEHIND, status: 'disconnected', isKeptAtZoom: true }],
-    ['of a later authorisation, which starts a history of its own', { ...BEHIND, storedAtSeconds: 101 }],
-  ])('is not meant by a row %s', async (_, row) => {
-    const { run, next, callsOf } = start()
+    ['of the generation that was spent', rowStored({ storedAtSeconds: 50 }), 5n],
+    ['of a later one, however much later ones were seen', rowStored({ gen: 6n, storedAtSeconds: 50 }), 8n],
+    ['that was let go meanwhile', { ...BEHIND, status: 'disconnected', isKeptAtZoom: true }, 5n],
+    ['of a later authorisation, which starts a history of its own', { ...BEHIND, storedAtSeconds: 101 }, 5n],
+  ])('is not meant by a row %s', async (_, row, seenGen) => {
+    const { run, next, callsOf, watermarks } = start()
+    watermarks.note(GRANT, { gen: seenGen, storedAtSeconds: 100 })
     next.stored = [undefined, row]
     expect(await run()).toBeNull()
     expect([callsOf('heal'), callsOf('persist').length, callsOf('revoke')]).toEqual([[], 1, []])

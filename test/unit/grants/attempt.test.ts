@@ -16,6 +16,7 @@ describe('a refresh token that Zoom rotates', () => {
     await run()
     expect(namesOf()).toEqual(['stored', 'prepare', 'refresh', 'appPauses', 'persist'])
     expect(callsOf('refresh')).toEqual([[{ ...CREDENTIALS, refreshToken: 'r5', timeoutMs: 8000 }]])
+    expect(callsOf('appPauses')).toEqual([['app', 'taken']])
   })
 
   test('is followed by its successor, stored under the lease as the next generation, and lent by the database’s clock', async () => {
@@ -154,6 +155,16 @@ describe('a request that never left', () => {
 })
 
 describe('an answer behind which Zoom may have rotated keeps the lease, and with it everybody else away:', () => {
+  test('the third in a row pauses this grant, and no other', async () => {
+    const { run, next, breakers } = startLease()
+    next.refresh = Array(3).fill({ outcome: 'ambiguous', why: 'reset' })
+    for (let time = 0; time < 2; time++) await expect(run()).rejects.toThrow()
+    expect(() => breakers.grant.check(GRANT)).not.toThrow()
+    await expect(run()).rejects.toThrow()
+    expect(() => breakers.grant.check(GRANT)).toThrow()
+    expect(() => breakers.grant.check('another')).not.toThrow()
+  })
+
   test('5xx, for as long as the shortened lease', async () => {
     const { run, next, namesOf, callsOf, counted } = startLease()
     next.refresh = [{ outcome: 'server_error', status: 503 }]
