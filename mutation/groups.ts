@@ -20,8 +20,8 @@ export const GROUPS: Record<string, Group> = {
     tests: ['test/unit/lib/sealing.test.ts', 'test/unit/secrets/box.test.ts'],
   },
   guard: {
-    mutate: ['src/plugins/recall-guard.ts'],
-    tests: ['test/unit/plugins/recall-guard*.test.ts'],
+    mutate: ['src/plugins/recall-guard.ts', 'src/plugins/failure-limit.ts'],
+    tests: ['test/unit/plugins/{recall-guard*,failure-limit}.test.ts'],
   },
   lease: {
     mutate: [
@@ -29,8 +29,15 @@ export const GROUPS: Record<string, Group> = {
       'src/grants/refresh.ts',
       'src/grants/answers.ts',
       'src/grants/until-stored.ts',
+      'src/grants/watermarks.ts',
+      'src/grants/restore-guard.ts',
+      'src/grants/breakers.ts',
+      'src/grants/{app,grant,endpoint}-breaker.ts',
       'src/lib/single-flight.ts',
     ],
-    tests: ['test/unit/grants/{answers,attempt*,refresh*,until-stored}.test.ts', 'test/unit/lib/concurrency.test.ts'],
+    tests: [
+      'test/unit/grants/{answers,attempt*,breakers,refresh*,restore-guard,until-stored,watermarks}.test.ts',
+      'test/unit/lib/concurrency.test.ts',
+    ],
   },
 }

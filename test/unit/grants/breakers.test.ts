@@ -26,7 +26,7 @@ function start() {
 test('two failed refreshes of a grant pause nothing, the third pauses this grant and no other', () => {
   const { breakers, isGrantPaused } = start()
   for (let failures = 0; failures < 2; failures++) breakers.grant.noteFailure('g')
-  expect(isGrantPaused()).toBe(false)
+  expect([isGrantPaused(), breakers.open().grant]).toEqual([false, 0])
   breakers.grant.noteFailure('g')
   expect([isGrantPaused('g'), isGrantPaused('h')]).toEqual([true, false])
   expect(breakers.open()).toEqual({ app: 0, grant: 1, endpoint: 0 })
@@ -86,4 +86,97 @@ test('one answer among the failures keeps the endpoint open', () => {
   failAll(world, 49, 25, 1)
   world.breakers.endpoint.noteAnswer()
   expect(failAll(world, 49, 25, 1)).not.toContain(true)
+})
+
+test('the endpoint’s last 50 failures count, however many came before, and 10 s are still in time', () => {
+  const slow = start()
+  failAll(slow, 30, 30, 60_000) // long ago
+  expect(failAll(slow, 50, 25, 200)).toContain(true)
+  const world = start()
+  failAll(world, 1, 1, 0)
+  failAll(world, 48, 25, 0)
+  world.pass(10_000)
+  expect(world.breakers.endpoint.noteFailure('last')).toBe(true)
+})
+
+test('an answer forgets the failures before it, to the last one', () => {
+  const world = start()
+  failAll(world, 50, 20, 0)
+  world.breakers.endpoint.noteAnswer()
+  expect(failAll(world, 49, 25, 0)).not.toContain(true)
+  expect(failAll(world, 1, 1, 0)).toEqual([true])
+})
+
+test('what is refused by a pause says so, and when to come again', () => {
+  const { breakers, pass } = start()
+  const errorOf = (check: () => void) => {
+    try {
+      check()
+    } catch (error) {
+      return error
+    }
+  }
+  for (let failures = 0; failures < 3; failures++) breakers.grant.noteFailure('g')
+  pass(1500)
+  expect(errorOf(() => breakers.grant.check('g'))).toMatchObject({
+    reason: 'paused',
+    retryAfterSeconds: 4,
+    message: 'Zoom did not renew the access token several times; try again later.',
+  })
+  for (let failures = 0; failures < 50; failures++) breakers.endpoint.noteFailure(`g${failures}`)
+  expect(errorOf(breakers.endpoint.check)).toMatchObject({
+    reason: 'paused',
+    retryAfterSeconds: 2,
+    message: 'Zoom does not renew access tokens at the moment; try again.',
+  })
+  pass(2000)
+  expect(errorOf(breakers.endpoint.check)).toBeUndefined()
+  breakers.app.trip('a')
+  expect(errorOf(() => breakers.app.check('a'))).toMatchObject({
+    code: 'app_misconfigured',
+    retryAfterSeconds: 2,
+    message: 'Zoom refuses the client id or secret of this Zoom app; the operator must mend it.',
+  })
+})
+
+test('the shortest pause of a grant is half of the longest, so that grants do not come back together', () => {
+  let nowMs = 0
+  const { grant } = createBreakers({ monotonicNow: () => nowMs, random: () => 0 })
+  for (let failures = 0; failures < 3; failures++) grant.noteFailure('g')
+  nowMs = 2499
+  expect(() => grant.check('g')).toThrow()
+  nowMs = 2500
+  expect(() => grant.check('g')).not.toThrow()
+})
+
+test('a refused app is told the first time, probed once every 2 s, and no other app is held up', () => {
+  const { breakers, pass } = start()
+  const isPaused = (zoomAppId: string) => {
+    try {
+      breakers.app.check(zoomAppId)
+      return false
+    } catch {
+      return true
+    }
+  }
+  expect([breakers.app.trip('a'), breakers.app.trip('a')]).toEqual([true, false])
+  expect([isPaused('a'), isPaused('b')]).toEqual([true, false])
+  pass(1999)
+  expect(isPaused('a')).toBe(true)
+  pass(1)
+  expect([isPaused('a'), isPaused('a')]).toEqual([false, true])
+  pass(1999)
+  expect(isPaused('a')).toBe(true)
+  expect([breakers.app.recover('a'), breakers.app.recover('a'), isPaused('a')]).toEqual([true, false, false])
+  expect(breakers.app.trip('a')).toBe(true)
+})
+
+test('a refused app that nobody asks for is no alert ten minutes after its last probe was due', () => {
+  const { breakers, pass } = start()
+  breakers.app.trip('a')
+  expect(breakers.open().app).toBe(1)
+  pass(2000 + 600_000 - 1)
+  expect(breakers.open().app).toBe(1)
+  pass(1)
+  expect(breakers.open().app).toBe(0)
 })
