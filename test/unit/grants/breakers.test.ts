@@ -112,6 +112,7 @@ test('what is refused by a pause says so, and when to come again', () => {
   const errorOf = (check: () => void) => {
     try {
       check()
+      return undefined
     } catch (error) {
       return error
     }
