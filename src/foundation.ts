@@ -61,15 +61,16 @@ function createUpstreams(app: FastifyInstance, dispatcher: Dispatcher | undefine
 
 /** What the features stand on: Zoom, keys, the vault. */
 export function createFoundation(app: FastifyInstance, { metrics, dispatcher, now, credentialsOf }: FoundationOptions) {
-  const { config, log, sql, reserveSql } = app
+  const { config, log, sql, mintSql, reserveSql } = app
   const upstreams = createUpstreams(app, dispatcher)
   const keyring = createLocalKeyring(config.ENCRYPTION_KEYS)
   const audit = createAuditLog(sql)
   const installation = createInstallation({ sql, keyring, installationId: config.INSTALLATION_ID })
   const { vault, redeemer, lineage, grantUpkeep, keepAlive, endings, handOver, lender, personalRooms } = createGrants({
     sql,
+    mint: mintSql,
     reserve: reserveSql,
-    box: createSecretBox({ sql: reserveSql, keyring }),
+    box: createSecretBox({ sql: reserveSql, removals: sql, keyring }),
     oauth: upstreams.oauth,
     users: upstreams.users,
     credentialsOf,
@@ -113,7 +114,7 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, no
       isForeign: installation.isForeign,
       now: () => performance.now(),
     }),
-    box: createSecretBox({ sql, keyring }),
+    box: createSecretBox({ sql, removals: sql, keyring }),
     cursors: createCursorCodec(keyring.derive('latchkey/cursor')),
   }
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { createAccountStore } from './features/meetings/account-store.ts'
+import { createAccountMap } from './features/meetings/account-store.ts'
 import { createMeetingLookup } from './features/meetings/lookup.ts'
 import { createLookupStore } from './features/meetings/lookup-store.ts'
 import { createLedger } from './features/mints/ledger.ts'
@@ -22,8 +22,8 @@ const QUESTIONS_WAITING = 200
 function createLookup(app: FastifyInstance, foundation: ReturnType<typeof createFoundation>, metrics: Metrics) {
   const monotonicNow = () => performance.now()
   return createMeetingLookup({
-    store: createLookupStore(app.sql),
-    accounts: createAccountStore(app.sql),
+    store: createLookupStore(app.mintSql),
+    accounts: createAccountMap(app.mintSql),
     vault: foundation.vault,
     ownerOf: foundation.zoomMeetingOwner.ownerOf,
     quota: createQuota({ ...QUESTIONS_PER_TENANT, monotonicNow }),
@@ -41,9 +41,9 @@ export function createMintServices(
   foundation: ReturnType<typeof createFoundation>,
   metrics: Metrics,
 ) {
-  const { config, prisma, sql, log } = app
+  const { config, prisma, sql, mintSql: mint, log } = app
   const { countMint, countUnsigned } = metrics
-  const ledger = createLedger({ store: createLedgerStore(sql), log, countMint, countUnsigned })
+  const ledger = createLedger({ store: createLedgerStore({ sql, mint }), log, countMint, countUnsigned })
   const { openLent, settle, targetNow } = ledger
   const { lend } = foundation.lender
   const { lookUp } = createLookup(app, foundation, metrics)

@@ -1,4 +1,4 @@
-import type { Sql } from './lib/sql.ts'
+import { declaredStatements, type Sql } from './lib/sql.ts'
 import { MIGRATIONS_DIR } from './migrations/directory.ts'
 import { pendingMigrations } from './migrations/pending.ts'
 
@@ -21,8 +21,9 @@ export function createReadiness({
   async function migrations() {
     const rows = (text: string) =>
       sql.rows<unknown>({ name: 'migrations_pending', text }, []).then((found) => ({ rows: found }))
-    const state = await pendingMigrations(rows, MIGRATIONS_DIR)
-    isMigrated = state.pending.length === 0 && state.incompatible.length === 0
+    const statements = declaredStatements().map(({ name }) => name)
+    const state = await pendingMigrations(rows, MIGRATIONS_DIR, statements)
+    isMigrated = [state.pending, state.incompatible, state.functions].every(({ length }) => length === 0)
     return state
   }
   return {

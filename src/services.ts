@@ -7,12 +7,8 @@ import { createConnectFlowService } from './features/connect/flow-service.ts'
 import { createConnectSessionService } from './features/connect/service.ts'
 import { createConnectStore } from './features/connect/store.ts'
 import { createExplain } from './features/explain/compose.ts'
-import { createImportEnd, createImportLink } from './features/hosts/import-link.ts'
+import { createImportLink } from './features/hosts/import-link.ts'
 import { createImportService } from './features/hosts/import-service.ts'
-import { createImportStore } from './features/hosts/import-store.ts'
-import { createNextPassStore } from './features/hosts/next-passes.ts'
-import { createHostService } from './features/hosts/service.ts'
-import { createHostStore } from './features/hosts/store.ts'
 import { createMeetings } from './features/meetings/compose.ts'
 import { createDeliveryService } from './features/notifications/deliveries.ts'
 import { createDeliveryStore } from './features/notifications/delivery-store.ts'
@@ -21,22 +17,14 @@ import { createEndpointService } from './features/notifications/endpoint-service
 import { createEndpointStore } from './features/notifications/endpoint-store.ts'
 import { createOutboxStore } from './features/notifications/outbox-store.ts'
 import { createPayloads, type PayloadDeps } from './features/notifications/payloads.ts'
-import { createOrganizationService } from './features/organizations/service.ts'
-import { createOrganizationStore } from './features/organizations/store.ts'
 import { createPassService } from './features/passes/service.ts'
 import { createPassStore } from './features/passes/store.ts'
-import { createApiKeyService } from './features/tenants/api-keys/service.ts'
-import { createApiKeyStore } from './features/tenants/api-keys/store.ts'
-import { createRecallWorkspaceService } from './features/tenants/recall-workspaces/service.ts'
-import { createRecallWorkspaceStore } from './features/tenants/recall-workspaces/store.ts'
-import { createTenantService, DEFAULT_TENANT_ID } from './features/tenants/service.ts'
-import { createTenantStore } from './features/tenants/store.ts'
-import { createZoomAppService } from './features/tenants/zoom-apps/service.ts'
-import { createZoomAppStore } from './features/tenants/zoom-apps/store.ts'
+import { DEFAULT_TENANT_ID } from './features/tenants/service.ts'
 import { createInboxStore } from './features/zoom-events/inbox-store.ts'
 import { createZoomEventService, type ZoomEventDeps } from './features/zoom-events/service.ts'
 import { createFoundation } from './foundation.ts'
 import { createMintServices } from './mint-services.ts'
+import { createOperatorServices, type OperatorServices } from './operator-services.ts'
 import { createIdempotencyStore } from './plugins/idempotency-store.ts'
 import type { Metrics } from './plugins/metrics.ts'
 import { createWebhookSender } from './receivers/sender.ts'
@@ -49,76 +37,12 @@ export interface ServiceOptions {
 
 type Foundation = ReturnType<typeof createFoundation>
 
-/** What the operator looks after: tenants, their keys, Zoom apps and Recall workspaces. */
-function createOperatorServices(app: FastifyInstance, foundation: Foundation, now: () => number) {
-  const { config, prisma, sql, log } = app
-  const { cursors, box, vault, installation } = foundation
-  const isForeignDatabase = installation.isForeign
-  const hosts = createHostService({
-    store: createHostStore(prisma),
-    nextPasses: createNextPassStore(prisma),
-    cursors,
-    vault,
-    isForeignDatabase,
-  })
-  const organizations = createOrganizationService({
-    store: createOrganizationStore(prisma),
-    cursors,
-    vault,
-    isForeignDatabase,
-  })
-  const importStore = createImportStore(sql)
-  const endImports = createImportEnd({ store: importStore, vault })
-  const unlinkAll = async (tenantId: string) => {
-    await hosts.unlinkAll(tenantId)
-    await organizations.unlinkAll(tenantId)
-    await endImports(tenantId)
-    await vault.forget({ tenantId })
-  }
-  const tenants = createTenantService({ store: createTenantStore(prisma), cursors, unlinkAll })
-  const requireTenant = tenants.get
-  const apiKeys = createApiKeyService({ store: createApiKeyStore(prisma), cursors, requireTenant, now })
-  const { ZOOM_OAUTH_APP_CLIENT_ID: clientId } = config
-  const zoomApps = createZoomAppService({
-    store: createZoomAppStore(prisma),
-    box,
-    cursors,
-    now,
-    requireTenant,
-    forgetGrants: (zoomAppId) => vault.forget({ zoomAppId }),
-    environment: clientId
-      ? {
-          clientId,
-          clientSecrets: config.ZOOM_OAUTH_APP_CLIENT_SECRET,
-          webhookSecrets: config.ZOOM_WEBHOOK_SECRET_TOKEN,
-          redirectUri: config.ZOOM_OAUTH_APP_REDIRECT_URI,
-        }
-      : null,
-    defaultRedirectUri: `${config.PUBLIC_BASE_URL}/zoom/oauth/callback`,
-    isProduction: config.isProduction,
-  })
-  const recallWorkspaces = createRecallWorkspaceService({
-    store: createRecallWorkspaceStore(prisma, sql),
-    box,
-    cursors,
-    now,
-    log,
-    requireTenant,
-    environmentSecrets: config.RECALL_VERIFICATION_SECRETS,
-    plainCallbackUrls: config.PLAIN_CALLBACK_URLS,
-    defaultTenantId: DEFAULT_TENANT_ID,
-  })
-  return { hosts, organizations, tenants, apiKeys, zoomApps, recallWorkspaces, importStore }
-}
-
-type OperatorServices = ReturnType<typeof createOperatorServices>
-
 /** From a link in a mail to a connected host. */
 function createConnectServices(app: FastifyInstance, foundation: Foundation, operator: OperatorServices) {
-  const { config, prisma, log } = app
+  const { config, prisma, sql, log } = app
   const { zoomApps, tenants, hosts, organizations } = operator
   const { vault, oauth, users, box, installation } = foundation
-  const store = createConnectStore(prisma)
+  const store = createConnectStore(prisma, sql)
   const completion = createCompletion({
     store,
     zoomApps,
@@ -196,19 +120,19 @@ function createNotificationServices(
   deps: Pick<PayloadDeps, 'hostOf' | 'passOf' | 'nextPassesOf' | 'connectLink'> &
     Pick<ServiceOptions, 'metrics' | 'now'>,
 ) {
-  const { config, prisma, log } = app
+  const { config, prisma, sql, log } = app
   const { metrics, now } = deps
   const allowsLoopback = !config.isProduction
   const sender = createWebhookSender({ allowsLoopback })
-  const store = createEndpointStore(prisma)
+  const store = createEndpointStore(prisma, sql)
   const webhookEndpoints = createEndpointService({ store, box, cursors, allowsLoopback, now })
   const payloads = createPayloads(deps)
   const { listening: endpointsFor } = webhookEndpoints
   return {
     webhookEndpoints,
-    dispatch: createDispatch({ store: createOutboxStore(prisma), payloads, endpointsFor, box, queue: jobQueue }),
+    dispatch: createDispatch({ store: createOutboxStore(prisma, sql), payloads, endpointsFor, box, queue: jobQueue }),
     deliveries: createDeliveryService({
-      store: createDeliveryStore(prisma),
+      store: createDeliveryStore(sql),
       endpoints: webhookEndpoints,
       send: sender.send,
       box,
@@ -243,7 +167,7 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     count: metrics.countMissedEvents,
   })
   const passes = createPassService({
-    store: createPassStore(prisma, sql),
+    store: createPassStore({ prisma, sql, mint: app.mintSql }),
     cursors,
     hosts,
     meetings,
@@ -283,8 +207,8 @@ export function createServices(app: FastifyInstance, { metrics, dispatcher, now 
     passes,
     ...minting,
     explain: createExplain({ ...foundation, ...operator, ...minting, passes, meetings, now }),
-    auditTrail: createAuditTrail({ store: createAuditTrailStore(prisma), cursors }),
-    idempotencyKeys: createIdempotencyStore(prisma),
+    auditTrail: createAuditTrail({ store: createAuditTrailStore(prisma, sql), cursors }),
+    idempotencyKeys: createIdempotencyStore(prisma, sql),
   }
 }
 

@@ -1,31 +1,28 @@
 import type { FastifyInstance } from 'fastify'
+import { checkRoles } from './database-roles.ts'
 import { AppError } from './errors.ts'
 import { sleep } from './lib/deadline.ts'
-import { MIGRATIONS_DIR, SCHEMA_PATH } from './migrations/directory.ts'
 import type { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { StartError } from './startup.ts'
 
 /** Applies pending migrations where that is asked for; the engine is loaded only then. @throws StartError */
 async function settleMigrations(app: FastifyInstance, readiness: Readiness): Promise<void> {
-  const { pending, newer, incompatible } = await readiness.migrations()
+  const { pending, newer, incompatible, functions } = await readiness.migrations()
   if (incompatible.length > 0)
     throw new StartError(
       `The database was migrated by a newer version that this one cannot work with: ${incompatible.join(', ')}`,
     )
   if (newer.length > 0) app.log.info({ migrations: newer }, 'the database has migrations of a newer version')
-  if (pending.length === 0) return
+  if (pending.length === 0 && functions.length === 0) return
   if (!app.config.MIGRATE_ON_START)
     throw new StartError(
-      `Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`,
+      pending.length > 0
+        ? `Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`
+        : `The database lacks functions of this version, such as ${functions[0]}. Run npm run db:migrate (latchkey migrate) first.`,
     )
-  const { applyMigrations } = await import('./migrations/apply.ts')
-  await applyMigrations({
-    connectionString: app.config.DATABASE_MIGRATION_URL,
-    schemaPath: SCHEMA_PATH,
-    migrationsDir: MIGRATIONS_DIR,
-    log: (message, fields) => app.log.info(fields, message),
-  })
+  const { migrateDatabase } = await import('./migrate.ts')
+  await migrateDatabase(app.config, (message, fields) => app.log.info(fields, message))
   await readiness.migrations()
 }
 
@@ -47,7 +44,7 @@ async function reached<T>(app: FastifyInstance, work: () => Promise<T>): Promise
 }
 
 /**
- * Everything between a well-formed environment and the first request: migrations, keys, whose database this is, the
+ * Everything between a well-formed environment and the first request: migrations, roles, keys, whose database this is, the
  * environment's Zoom app. @throws StartError naming what to do; store_unavailable
  */
 export async function prepare({
@@ -60,6 +57,12 @@ export async function prepare({
   readiness: Readiness
 }): Promise<void> {
   await reached(app, () => settleMigrations(app, readiness))
+  const { main, mint } = app.pools
+  await checkRoles({
+    pools: { DATABASE_URL: main, DATABASE_MINT_URL: mint },
+    isProduction: app.config.isProduction,
+    log: app.log,
+  })
   await services.installation.check()
   await services.lineage.check()
   await services.zoomApps.ensureEnvironmentApp()

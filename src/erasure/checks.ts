@@ -4,6 +4,7 @@ import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'
 import { OPERATOR_ID } from '../secrets/box.ts'
+import { TENANT_TABLES } from './tables.ts'
 
 /** One thing that must not be there: its statement gives how many there are and up to five of their ids. */
 export interface Check {
@@ -109,42 +110,30 @@ export const OF_HOST: Check[] = [
   { what: 'the host itself: delete it first', table: 'hosts', statement: counted('host', 'hosts WHERE id = $1') },
 ]
 
-/**
- * Tables with this column, by the catalogue, so that none can be forgotten. The audit trail names tenants and hosts that are gone
- * on purpose, and the ledger hosts (their id only).
- */
-export const tablesWith = (column: 'tenant_id' | 'host_id', except: string[]) =>
-  statement(
-    `erasure_tables_with_${column}`,
-    `SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-      WHERE a.attname = '${column}' AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype AND c.relkind IN ('r', 'p')
-        AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY (current_schemas(false)))
-        AND c.relname NOT IN (${except.map((name) => `'${name}'`).join(', ')}) ORDER BY c.relname`,
-  )
-
-const quoted = (table: string) => `"${table.replaceAll('"', '""')}"`
-
-/** Rows of one tenant or host in a table that the catalogue named. */
-export const rowsOf = (table: string, column: 'tenant_id' | 'host_id') =>
-  counted('rows_of', `${quoted(table)} WHERE ${column} = $1`, column)
-
-/** Tenants that rows of the table name and that are gone; by steps through the index, since the ledger is long. */
-export const goneTenants = (table: string) =>
-  statement(
-    'erasure_gone_tenants',
+const rowsOf = (table: string) => ({
+  table,
+  left: {
+    what: 'row of the tenant',
+    table,
+    statement: counted(`rows_of_${table}`, `${table} WHERE tenant_id = $1`, 'tenant_id'),
+  },
+  /** Tenants that rows of the table name and that are gone; by steps through the index, since the ledger is long. */
+  goneTenants: statement(
+    `erasure_gone_tenants_${table}`,
     `WITH RECURSIVE named AS (
-       (SELECT tenant_id FROM ${quoted(table)} WHERE tenant_id IS NOT NULL ORDER BY tenant_id LIMIT 1)
+       (SELECT tenant_id FROM ${table} WHERE tenant_id IS NOT NULL ORDER BY tenant_id LIMIT 1)
        UNION ALL
-       SELECT (SELECT r.tenant_id FROM ${quoted(table)} r WHERE r.tenant_id > n.tenant_id ORDER BY r.tenant_id LIMIT 1)
+       SELECT (SELECT r.tenant_id FROM ${table} r WHERE r.tenant_id > n.tenant_id ORDER BY r.tenant_id LIMIT 1)
          FROM named n WHERE n.tenant_id IS NOT NULL)
      SELECT tenant_id AS id FROM named
       WHERE tenant_id IS NOT NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = tenant_id)`,
-  )
+  ),
+  /** Deletes up to $2 rows of the tenant $1. */
+  remove: statement(
+    `erasure_delete_${table}`,
+    `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${table} WHERE tenant_id = $1 LIMIT $2)) RETURNING 1`,
+  ),
+})
 
-/** Deletes up to $2 rows of the tenant $1. */
-export const deleteRows = (table: string) =>
-  statement(
-    'erasure_delete_rows',
-    `DELETE FROM ${quoted(table)} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${quoted(table)} WHERE tenant_id = $1 LIMIT $2))
-     RETURNING 1`,
-  )
+/** What each table of tenants is asked. */
+export const TABLES = TENANT_TABLES.map(rowsOf)

@@ -1,17 +1,14 @@
 import { HOLDS_PERSON, NO_PERSON } from '../grants/person.ts'
-import { type Sql, statement } from '../lib/sql.ts'
+import { type Sql, type Statement, statement } from '../lib/sql.ts'
 import {
   CHECKS,
   type Check,
-  deleteRows,
-  goneTenants,
   HAS_NO_OWNER,
   HAS_NO_TENANT,
   IS_OF_LEFT_ACCOUNT,
   OF_HOST,
   OF_TENANT,
-  rowsOf,
-  tablesWith,
+  TABLES,
 } from './checks.ts'
 
 /** Something that should be gone. Ids only, never what the rows hold. */
@@ -36,9 +33,6 @@ export interface Swept {
   accountUsers: number
   rowsOfGoneTenants: number
 }
-
-const TENANT_TABLES = tablesWith('tenant_id', ['audit_events'])
-const HOST_TABLES = tablesWith('host_id', ['audit_events', 'mints'])
 
 const SWEEP_KEYS = statement('erasure_sweep_keys', `DELETE FROM data_keys d WHERE ${HAS_NO_OWNER} RETURNING 1`)
 const SWEEP_ANSWERS = statement(
@@ -71,12 +65,10 @@ export function createErasure(sql: Sql) {
     for (const check of checks) findings.push(...(await run(check, values)))
     return findings
   }
-  const tables = async (of: typeof TENANT_TABLES) => (await sql.rows<{ name: string }>(of, [])).map(({ name }) => name)
-
   async function rowsOfGoneTenants(): Promise<Finding[]> {
     const findings: Finding[] = []
-    for (const table of await tables(TENANT_TABLES)) {
-      const gone = (await sql.rows<{ id: string }>(goneTenants(table), [])).map(({ id }) => id)
+    for (const { table, goneTenants } of TABLES) {
+      const gone = (await sql.rows<{ id: string }>(goneTenants, [])).map(({ id }) => id)
       if (gone.length > 0)
         findings.push({
           what: 'tenants that are gone and still have rows here',
@@ -87,17 +79,9 @@ export function createErasure(sql: Sql) {
     }
     return findings
   }
-  async function leftOf(column: 'tenant_id' | 'host_id', id: string): Promise<Finding[]> {
-    const what = `row of the ${column === 'tenant_id' ? 'tenant' : 'host'}`
-    const found = await tables(column === 'tenant_id' ? TENANT_TABLES : HOST_TABLES)
-    return await runAll(
-      found.map((table) => ({ what, table, statement: rowsOf(table, column) })),
-      [id],
-    )
-  }
-  async function deleteOf(table: string, tenantId: string): Promise<number> {
+  async function removeOf(remove: Statement, tenantId: string): Promise<number> {
     for (let total = 0; ; ) {
-      const { length } = await sql.rows(deleteRows(table), [tenantId, DELETED_AT_ONCE])
+      const { length } = await sql.rows(remove, [tenantId, DELETED_AT_ONCE])
       total += length
       if (length < DELETED_AT_ONCE) return total
     }
@@ -113,8 +97,8 @@ export function createErasure(sql: Sql) {
       return [
         ...(await runAll(CHECKS)),
         ...(await rowsOfGoneTenants()),
-        ...(tenantId ? [...(await runAll(OF_TENANT, [tenantId])), ...(await leftOf('tenant_id', tenantId))] : []),
-        ...(hostId ? [...(await runAll(OF_HOST, [hostId])), ...(await leftOf('host_id', hostId))] : []),
+        ...(tenantId ? await runAll([...OF_TENANT, ...TABLES.map(({ left }) => left)], [tenantId]) : []),
+        ...(hostId ? await runAll(OF_HOST, [hostId]) : []),
       ]
     },
     /**
@@ -129,10 +113,10 @@ export function createErasure(sql: Sql) {
         dataKeys: await changed(SWEEP_KEYS),
         rowsOfGoneTenants: 0,
       }
-      for (const table of await tables(TENANT_TABLES))
-        for (const { id } of await sql.rows<{ id: string }>(goneTenants(table), [])) {
+      for (const { goneTenants, remove } of TABLES)
+        for (const { id } of await sql.rows<{ id: string }>(goneTenants, [])) {
           if (signal?.aborted) return swept
-          swept.rowsOfGoneTenants += await deleteOf(table, id)
+          swept.rowsOfGoneTenants += await removeOf(remove, id)
         }
       return swept
     },

@@ -1,11 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { type Sql, statement } from '../lib/sql.ts'
+import { type MintSql, mintStatement } from '../lib/sql.ts'
 
-const PAUSED = statement(
+const PAUSED = mintStatement(
   'zoom_app_paused',
   `UPDATE zoom_apps SET paused_at = clock_timestamp() WHERE id = $1 AND paused_at IS NULL`,
 )
-const RESUMED = statement(
+const RESUMED = mintStatement(
   'zoom_app_resumed',
   `UPDATE zoom_apps SET paused_at = NULL WHERE id = $1 AND paused_at IS NOT NULL`,
 )
@@ -14,7 +14,7 @@ const RESUMED = statement(
 const REMEMBERED_MS = { refused: 60_000, taken: 10_000 }
 
 export interface AppPausesDeps {
-  sql: Sql
+  sql: MintSql
   log: Pick<FastifyBaseLogger, 'warn'>
   monotonicNow: () => number
 }

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Sql } from '../lib/sql.ts'
+import type { MintSql, Sql } from '../lib/sql.ts'
 import type { SecretBox } from '../secrets/box.ts'
 import { createAppPauses } from './app-pauses.ts'
 import { createBreakers } from './breakers.ts'
@@ -27,8 +27,10 @@ export interface GrantsOptions
   keepAliveHours: number
   users: RedeemDeps['users']
   sql: Sql
-  /** Connections that requests cannot take. */
-  reserve: Sql
+  /** The minting path's. */
+  mint: MintSql
+  /** The same, by connections that requests cannot take. */
+  reserve: MintSql
   /** Over the reserved connections: storing a rotation must not queue behind requests for its data key. */
   box: SecretBox
   log: FastifyBaseLogger
@@ -38,8 +40,8 @@ export interface GrantsOptions
 
 /** The vault with what it stands on. `lineage.check` is for whoever looks now and then whether the database is still the same. */
 export function createGrants(options: GrantsOptions) {
-  const { sql, reserve, box, log, random, monotonicNow, metrics, isForeign } = options
-  const store = createGrantStore({ sql, reserve })
+  const { sql, mint, reserve, box, log, random, monotonicNow, metrics, isForeign } = options
+  const store = createGrantStore({ sql, mint, reserve })
   const watermarks = createWatermarks(monotonicNow)
   const restoreGuard = createRestoreGuard({
     store,
@@ -49,7 +51,7 @@ export function createGrants(options: GrantsOptions) {
     isForeign,
   })
   const lineage = createLineage({ sql, log, onChange: restoreGuard.sweepAll })
-  const appPauses = createAppPauses({ sql, log, monotonicNow })
+  const appPauses = createAppPauses({ sql: mint, log, monotonicNow })
   const breakers = createBreakers({ monotonicNow, random })
   metrics.watchBreakers(breakers.open)
   const parts = {

@@ -1,5 +1,5 @@
 import { AUDIT_INSERT } from '../audit/audit-log.ts'
-import { type Sql, statement } from '../lib/sql.ts'
+import { mintStatement, type Sql, statement } from '../lib/sql.ts'
 import { NO_PERSON } from './person.ts'
 
 /** Whose grant an event is about, and when that happened by Zoom's clock. */
@@ -21,7 +21,7 @@ export type EndingOutcome = 'applied' | 'older' | 'unknown_user'
  * an event came in between once, the user has two rows, and the one with his name is his.
  * `erased_zoom_user` (a function of the database) gives the pseudonym that stands for a user of an app from then on.
  */
-export const RECOGNISE = statement(
+export const RECOGNISE = mintStatement(
   'grant_recognise',
   `UPDATE grants SET zoom_user_id = $2
     WHERE zoom_app_id = $1 AND zoom_user_id = erased_zoom_user(zoom_app_id, $2)

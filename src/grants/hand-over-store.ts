@@ -87,7 +87,7 @@ const FORGET = statement(
 )
 
 /** Whether the forgetting with this audit line was committed although its answer was lost. */
-const IS_DONE = statement('hand_over_is_done', 'SELECT FROM audit_events WHERE tenant_id = $1 AND id = $2')
+const IS_DONE = statement('hand_over_is_done', 'SELECT id FROM audit_events WHERE tenant_id = $1 AND id = $2')
 
 /** Reads and ends what `hand-over.ts` gives out. */
 export function createHandOverStore(sql: Sql) {

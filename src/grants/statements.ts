@@ -1,4 +1,4 @@
-import { statement } from '../lib/sql.ts'
+import { mintStatement, statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'
 import { NO_PERSON } from './person.ts'
 import { isUnlinked } from './unlinked.ts'
@@ -19,7 +19,7 @@ export const AS_RESTORED = `status = 'reconnect_required', status_reason = 'rest
 export const MAY_BE_RESTORED = `(t.status = 'connected'
           OR (t.status = 'reconnect_required' AND t.status_reason = 'rejected_by_zoom'))`
 
-export const READ = statement(
+export const READ = mintStatement(
   'grant_read',
   `SELECT t.status, t.status_reason AS "statusReason", t.gen, t.access_ct AS "accessCt", t.lease_owner AS "leaseOwner",
           EXTRACT(EPOCH FROM t.access_expires_at - clock_timestamp())::float8 AS "accessLifeSeconds",
@@ -34,7 +34,7 @@ export const READ = statement(
  * the latest of the history: whether an attempt knows of a later generation than the row (then the row is an old one, put
  * back), and whether the attempt that brought this pair had a twin that may have been spent as well (its request may have come later).
  */
-export const ACQUIRE = statement(
+export const ACQUIRE = mintStatement(
   'grant_acquire',
   `WITH o AS (
      SELECT grant_id, gen, intent_gen, lease_seq, refreshed_at FROM grant_tokens
@@ -66,7 +66,7 @@ export const ACQUIRE = statement(
  * Stores a rotation by compare-and-set on the generation. The lease is not required: this may be the only living pair. Run
  * again after a lost answer it changes nothing, not even the history: `outcome IS NULL` keeps what the first run wrote.
  */
-export const PERSIST = statement(
+export const PERSIST = mintStatement(
   'grant_persist',
   `WITH u AS (
      UPDATE grant_tokens
@@ -88,7 +88,7 @@ export const PERSIST = statement(
 )
 
 /** What a write of a pair meets, or finds when it changed nothing. */
-export const STORED = statement(
+export const STORED = mintStatement(
   'grant_stored',
   `SELECT gen, status, refresh_ct AS "refreshCt", access_ct AS "accessCt", lease_owner AS "leaseOwner",
           ${STORED_PAIR},
@@ -103,7 +103,7 @@ export const STORED = statement(
  * and the pair is still in memory: it goes back under the generation that it was sealed for, and no earlier a consent than it
  * was stored under. A lease on the old pair is void.
  */
-export const HEAL = statement(
+export const HEAL = mintStatement(
   'grant_heal',
   `UPDATE grant_tokens
       SET gen = $3, refresh_ct = $4, access_ct = $5, access_expires_at = clock_timestamp() + $6 * interval '1 s',
@@ -116,7 +116,7 @@ export const HEAL = statement(
 )
 
 /** The same, where the pair is gone: what the row holds was rotated away. Nothing of it is spent. */
-export const CONDEMN_RESTORED = statement(
+export const CONDEMN_RESTORED = mintStatement(
   'grant_condemn_restored',
   `UPDATE grant_tokens t SET ${AS_RESTORED}
     WHERE t.grant_id = $1 AND t.gen = $2 AND ${MAY_BE_RESTORED} RETURNING gen`,
@@ -130,7 +130,7 @@ export const GENERATIONS = statement(
 )
 
 /** Condemns the pair: only with the very lease under which Zoom refused it, and only if nothing moved since. */
-export const VERDICT = statement(
+export const VERDICT = mintStatement(
   'grant_verdict',
   `WITH u AS (
      UPDATE grant_tokens
@@ -148,7 +148,7 @@ export const VERDICT = statement(
  * Gives the lease back after a failure that provably spent nothing. An older intent stays open: only the attempt that opened
  * it may close it. A pause ($5 seconds, named by $6) keeps every replica from asking before Zoom's Retry-After has passed.
  */
-export const RELEASE = statement(
+export const RELEASE = mintStatement(
   'grant_release',
   `WITH u AS (
      UPDATE grant_tokens
@@ -164,7 +164,7 @@ export const RELEASE = statement(
  * After a 5xx: Zoom may have rotated, or do so later, behind whatever answered in its place. So the intent stays, and the history
  * calls it ambiguous; the recovery may come in 5 s instead of at the lease's end.
  */
-export const SHORTEN = statement(
+export const SHORTEN = mintStatement(
   'grant_shorten',
   `WITH u AS (
      UPDATE grant_tokens SET lease_until = clock_timestamp() + interval '5 s', lease_owner = 'pause:zoom_unavailable'
@@ -175,21 +175,21 @@ export const SHORTEN = statement(
 )
 
 /** The outcome stays unknown: intent and lease are left as they are, only the history says what was seen. */
-export const NOTE_AMBIGUOUS = statement(
+export const NOTE_AMBIGUOUS = mintStatement(
   'grant_note_ambiguous',
   `UPDATE refresh_attempts SET ended_at = clock_timestamp(), outcome = 'ambiguous' WHERE grant_id = $1 AND lease_seq = $2`,
 )
 
 /** The access token was refused by the API: whoever comes next renews it, if it is still this generation. */
-export const STALE = statement(
+export const STALE = mintStatement(
   'grant_stale',
   `UPDATE grant_tokens SET access_expires_at = clock_timestamp() WHERE grant_id = $1 AND gen = $2`,
 )
 
-export const BLOCK = statement('grant_block', `UPDATE grants SET blocked_reason = $2 WHERE id = $1`)
+export const BLOCK = mintStatement('grant_block', `UPDATE grants SET blocked_reason = $2 WHERE id = $1`)
 
 /** A Zoom user authorised the app (again): his one grant, its scopes, and no block any more. */
-export const ADMIT_GRANT = statement(
+export const ADMIT_GRANT = mintStatement(
   'grant_admit',
   `INSERT INTO grants (id, zoom_app_id, zoom_user_id, zoom_account_id, scopes) VALUES ($1, $2, $3, $4, $5)
    ON CONFLICT (zoom_app_id, zoom_user_id) DO UPDATE
@@ -198,7 +198,7 @@ export const ADMIT_GRANT = statement(
    RETURNING id`,
 )
 
-export const FIRST_PAIR = statement(
+export const FIRST_PAIR = mintStatement(
   'grant_first_pair',
   `INSERT INTO grant_tokens (grant_id, status, gen, refresh_ct, access_ct, access_expires_at, refreshed_at)
    VALUES ($1, 'connected', 1, $2, $3, clock_timestamp() + $4 * interval '1 s', clock_timestamp())
@@ -210,7 +210,7 @@ export const FIRST_PAIR = statement(
  * A new authorisation replaces the pair by compare-and-set and voids lease and intent, so that a refresh in flight can neither
  * overwrite nor condemn it. Where the user himself had ended the grant, only hosts linked from now on follow (consent_epoch).
  */
-export const RECONNECT = statement(
+export const RECONNECT = mintStatement(
   'grant_reconnect',
   `UPDATE grant_tokens
       SET gen = $2 + 1, refresh_ct = $3, access_ct = $4, access_expires_at = clock_timestamp() + $5 * interval '1 s',

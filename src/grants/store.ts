@@ -1,4 +1,4 @@
-import type { Sql, Statement } from '../lib/sql.ts'
+import type { MintSql, MintStatement, Sql } from '../lib/sql.ts'
 import { RECOGNISE } from './endings.ts'
 import type { GrantCounts } from './metrics.ts'
 import type { Profile } from './person.ts'
@@ -85,17 +85,26 @@ export type GrantStore = ReturnType<typeof createGrantStore>
 // pg gives int8 as text
 type Raw<Row> = { [Key in keyof Row]: Row[Key] extends bigint ? string : Row[Key] }
 
-/** The one reader and writer of grants and their tokens. `reserve` has connections that requests cannot take. */
-export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
-  const changed = async (via: Sql, statement: Statement, values: unknown[]) =>
+export interface GrantStoreDeps {
+  /** What jobs and the management of grants need. */
+  sql: Sql
+  /** What a mint needs. */
+  mint: MintSql
+  /** Connections that requests cannot take, to the same end. */
+  reserve: MintSql
+}
+
+/** The one reader and writer of grants and their tokens. */
+export function createGrantStore({ sql, mint, reserve }: GrantStoreDeps) {
+  const changed = async (via: MintSql, statement: MintStatement, values: unknown[]) =>
     (await via.rows(statement, values)).length > 0
   return {
     async read(grantId: string): Promise<GrantRow | null> {
-      const [row] = await sql.rows<Raw<GrantRow>>(statements.READ, [grantId])
+      const [row] = await mint.rows<Raw<GrantRow>>(statements.READ, [grantId])
       return row ? { ...row, gen: BigInt(row.gen) } : null
     },
     async acquire(grantId: string, gen: bigint, owner: string, attemptId: string): Promise<Lease | null> {
-      const [row] = await sql.rows<Raw<Lease>>(statements.ACQUIRE, [grantId, gen, owner, attemptId])
+      const [row] = await mint.rows<Raw<Lease>>(statements.ACQUIRE, [grantId, gen, owner, attemptId])
       return row ? { ...row, gen: BigInt(row.gen), leaseSeq: BigInt(row.leaseSeq) } : null
     },
     /** Null where the generation has moved. */
@@ -125,7 +134,7 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
     verdict: (grantId: string, lease: Lease, reason: string, outcome: 'rejected' | 'lost') =>
       changed(reserve, statements.VERDICT, [grantId, lease.gen, lease.leaseSeq, reason, outcome]),
     release: (grantId: string, lease: Lease, pause: { seconds: number; code: string } | null) =>
-      changed(sql, statements.RELEASE, [
+      changed(mint, statements.RELEASE, [
         grantId,
         lease.gen,
         lease.leaseSeq,
@@ -135,12 +144,12 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
         'retryable',
       ]),
     shortenLease: (grantId: string, lease: Lease) =>
-      changed(sql, statements.SHORTEN, [grantId, lease.gen, lease.leaseSeq]),
+      changed(mint, statements.SHORTEN, [grantId, lease.gen, lease.leaseSeq]),
     noteAmbiguous: (grantId: string, lease: Lease) =>
-      sql.rows(statements.NOTE_AMBIGUOUS, [grantId, lease.leaseSeq]).then(() => undefined),
-    markStale: (grantId: string, gen: bigint) => sql.rows(statements.STALE, [grantId, gen]).then(() => undefined),
+      mint.rows(statements.NOTE_AMBIGUOUS, [grantId, lease.leaseSeq]).then(() => undefined),
+    markStale: (grantId: string, gen: bigint) => mint.rows(statements.STALE, [grantId, gen]).then(() => undefined),
     block: (grantId: string, reason: 'admin_disabled' | 'user_deactivated') =>
-      sql.rows(statements.BLOCK, [grantId, reason]).then(() => undefined),
+      mint.rows(statements.BLOCK, [grantId, reason]).then(() => undefined),
     async admitGrant(id: string, appId: string, userId: string, accountId: string | null, scopes: string[]) {
       await reserve.rows(RECOGNISE, [appId, userId]).catch((error: { code?: unknown }) => {
         if (error.code !== UNIQUE_VIOLATION) throw error // another consent made a row with his name just now: it is his
@@ -192,7 +201,13 @@ export function createGrantStore({ sql, reserve }: { sql: Sql; reserve: Sql }) {
       return rows.map(({ id }) => id)
     },
     /** False where somebody links it after all, or its generation has moved. */
-    disconnect: (grantId: string, gen: bigint, { revoke, quietSeconds }: { revoke: boolean; quietSeconds: number }) =>
-      changed(sql, statements.DISCONNECT, [grantId, gen, revoke ? null : KEPT_AT_ZOOM, quietSeconds]),
+    async disconnect(
+      grantId: string,
+      gen: bigint,
+      { revoke, quietSeconds }: { revoke: boolean; quietSeconds: number },
+    ) {
+      const values = [grantId, gen, revoke ? null : KEPT_AT_ZOOM, quietSeconds]
+      return (await sql.rows(statements.DISCONNECT, values)).length > 0
+    },
   }
 }

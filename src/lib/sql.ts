@@ -8,6 +8,24 @@ export interface Statement {
   readonly text: string
 }
 
+/** One that the role of the minting path may run too. */
+export interface MintStatement extends Statement {
+  readonly mints: true
+}
+
+/** What the database keeps as a function of its own, and calls by the statement's name (ADR 0023). */
+export interface DeclaredStatement {
+  readonly name: string
+  readonly body: string
+  readonly mints: boolean
+}
+
+/** On connections of the minting path's role, which may run nothing else. */
+export interface MintSql {
+  /** As `Sql.rows`. @throws store_unavailable */
+  rows<Row>(statement: MintStatement, values: readonly unknown[]): Promise<Row[]>
+}
+
 export interface Sql {
   /**
    * Runs one autocommit statement and gives its rows.
@@ -16,10 +34,37 @@ export interface Sql {
   rows<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>
 }
 
-/** Names a statement after its text too, so that two versions of the service behind one pooler never share a plan. */
-export function statement(label: string, text: string): Statement {
-  return { name: `${label}_${createHash('sha256').update(text).digest('hex').slice(0, 12)}`, text }
+const declared = new Map<string, DeclaredStatement>()
+
+/** All that the modules loaded so far declare. `latchkey migrate` loads every module and makes a function of each. */
+export const declaredStatements = (): DeclaredStatement[] => [...declared.values()]
+
+/** The schema that the statements' functions are in. Not `latchkey`: a role of that name would find its own tables there first (`$user`). */
+export const FUNCTION_SCHEMA = 'latchkey_statements'
+
+// What src/migrations/statement-functions.ts puts around a statement. Raised whenever that changes: a function of a name stays as it is.
+const FORM = 1
+
+/**
+ * Names a statement after its text too, so that two versions of the service on one database, or behind one pooler, never share a
+ * function or a plan. What is sent is the call of its function: that one runs over all tenants, and no role can read a table by it.
+ */
+function declare(label: string, body: string, mints: boolean): Statement {
+  const name = `${label}_${createHash('sha256').update(`${FORM} ${body}`).digest('hex').slice(0, 12)}`
+  const places = [...body.matchAll(/\$(\d+)/g)].map(([, place]) => Number(place))
+  const values = Array.from({ length: Math.max(0, ...places) }, (_, index) => `$${index + 1}`).join(', ')
+  declared.set(name, { name, body, mints: mints || declared.get(name)?.mints === true })
+  return { name, text: `SELECT * FROM ${FUNCTION_SCHEMA}.${name}(${values})` }
 }
+
+/** A statement of the service, for the role of `DATABASE_URL`. To be declared as the module loads. */
+export const statement = (label: string, body: string): Statement => declare(label, body, false)
+
+/** A statement of the minting path, for the role of `DATABASE_MINT_URL` and that of `DATABASE_URL`. */
+export const mintStatement = (label: string, body: string): MintStatement => ({
+  ...declare(label, body, true),
+  mints: true,
+})
 
 // 26000: the pooler gave us a server that never saw the statement; 42P05: one that another client prepared it on.
 // Both come before anything ran, so running it again without a name is safe.

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
-import { Pool, type QueryArrayConfig, type QueryArrayResult } from 'pg'
+import { type ClientBase, Pool, type QueryArrayConfig, type QueryArrayResult } from 'pg'
 
 type Adapter = Awaited<ReturnType<PrismaPg['connect']>>
 
@@ -12,7 +12,9 @@ type Adapter = Awaited<ReturnType<PrismaPg['connect']>>
 export function createAdapterFactory(connectionString: string) {
   const closers: (() => Promise<unknown>)[] = []
   function openPool(url: string): Pool {
-    const pool = markInternalChars(new Pool({ connectionString: url }))
+    // a migration that writes rows writes everybody's
+    const onConnect = async (client: ClientBase) => void (await client.query(`SET app.across_tenants = 'on'`))
+    const pool = markInternalChars(new Pool({ connectionString: url, onConnect }))
     pool.on('error', () => undefined) // an idle connection that breaks is replaced
     closers.unshift(() => pool.end())
     return pool

@@ -1,8 +1,11 @@
 import { Client } from 'pg'
+import { type Access, settleAccess } from './access.ts'
 import { type EngineOptions, withMigrationEngine } from './engine.ts'
 
 export interface ApplyOptions extends EngineOptions {
   log: (message: string, fields: { migrations: string[] }) => void
+  /** Left out, the tables alone are made. */
+  access?: Access
   /** For everything: waiting for other machines, then applying. */
   deadlineMs?: number
 }
@@ -26,6 +29,7 @@ export async function applyMigrations(options: ApplyOptions): Promise<string[]> 
       if (unfinished.length > 0) log('beginning unfinished migrations again', { migrations: unfinished })
       const applied = await engine.apply().catch(explain)
       log(applied.length > 0 ? 'migrations applied' : 'no migration was pending', { migrations: applied })
+      if (options.access) await settleAccess(options.connectionString, options.access)
       return applied
     }),
   )

@@ -1,3 +1,4 @@
+import { FUNCTION_SCHEMA } from '../lib/sql.ts'
 import { migrationNames } from './directory.ts'
 
 /** Runs one statement without parameters; `pg`'s own `query` fits. */
@@ -10,6 +11,8 @@ export interface MigrationState {
   newer: string[]
   /** Those of `newer` that said that older versions cannot work with them. */
   incompatible: string[]
+  /** Statements of ours that the database has no function for. */
+  functions: string[]
 }
 
 interface HistoryRow {
@@ -18,19 +21,33 @@ interface HistoryRow {
   isIncompatible: boolean
 }
 
+interface Found {
+  history: HistoryRow[]
+  functions: string[]
+}
+
 const HISTORY = `
   SELECT m.migration_name AS "name", bool_or(m.finished_at IS NOT NULL) AS "isFinished",
          bool_or(c.migration_name IS NOT NULL) AS "isIncompatible"
   FROM _prisma_migrations m LEFT JOIN schema_compatibility c USING (migration_name)
   WHERE m.rolled_back_at IS NULL
   GROUP BY 1 ORDER BY 1`
+const FOUND = `
+  SELECT (SELECT COALESCE(json_agg(h), '[]') FROM (${HISTORY}) h) AS history,
+         (SELECT COALESCE(json_agg(proname), '[]') FROM pg_proc WHERE pronamespace = to_regnamespace('${FUNCTION_SCHEMA}')) AS functions`
 
 /**
- * Compares the database's history with the migrations in `migrationsDir`: one statement, and no migration engine, so
- * that every start can afford it. In a database with no history everything is pending.
+ * Compares the database's history with the migrations in `migrationsDir`, and its functions with the names of our statements: one
+ * statement, and no migration engine, so that every start can afford it. In a database with no history everything is pending.
  */
-export async function pendingMigrations(query: MigrationQuery, migrationsDir: string): Promise<MigrationState> {
-  const [names, history] = await Promise.all([migrationNames(migrationsDir), readHistory(query)])
+export async function pendingMigrations(
+  query: MigrationQuery,
+  migrationsDir: string,
+  statements: string[],
+): Promise<MigrationState> {
+  const [names, found] = await Promise.all([migrationNames(migrationsDir), read(query)])
+  const { history } = found
+  const functions = new Set(found.functions)
   const finished = new Set(history.filter((row) => row.isFinished).map((row) => row.name))
   const own = new Set(names)
   const foreign = history.filter((row) => !own.has(row.name))
@@ -38,16 +55,18 @@ export async function pendingMigrations(query: MigrationQuery, migrationsDir: st
     pending: names.filter((name) => !finished.has(name)),
     newer: foreign.map((row) => row.name),
     incompatible: foreign.filter((row) => row.isIncompatible).map((row) => row.name),
+    functions: statements.filter((name) => !functions.has(name)),
   }
 }
 
-async function readHistory(query: MigrationQuery): Promise<HistoryRow[]> {
+async function read(query: MigrationQuery): Promise<Found> {
+  const none = { history: [], functions: [] }
   try {
-    const { rows } = await query(HISTORY)
-    return rows as HistoryRow[]
+    const { rows } = await query(FOUND)
+    return (rows[0] as Found | undefined) ?? none
   } catch (error) {
     // schema_compatibility comes with the first migration: without it, that one has not been applied
-    if (isMissingTable(error)) return []
+    if (isMissingTable(error)) return none
     throw error
   }
 }

@@ -1,6 +1,8 @@
 import { Prisma, type PrismaClient } from '../generated/prisma/client.ts'
 import { uuidv7 } from '../lib/ids.ts'
+import { type Sql, statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'
+import { perTenant } from './with-tenant.ts'
 
 /** A key that somebody took, and what came of it. */
 export interface KnownKey {
@@ -11,24 +13,46 @@ export interface KnownKey {
   responseCt: Uint8Array | null
 }
 
-export interface IdempotencyStore {
+/** A scope is a tenant or the operator, and row-level security takes it for a tenant. */
+interface ScopeStore {
   /** Takes a free, expired or abandoned key and gives the row's id; null where another request has it. */
   claim(scopeId: string, keyHash: Buffer, requestHash: Buffer): Promise<string | null>
   read(scopeId: string, keyHash: Buffer): Promise<KnownKey | null>
   /** Keeps the answer, if the row is still this request's. */
-  keep(id: string, status: number, responseCt: Buffer): Promise<void>
+  keep(scopeId: string, id: string, status: number, responseCt: Buffer): Promise<void>
   /** Frees the key of a request that failed. */
-  free(id: string): Promise<void>
+  free(scopeId: string, id: string): Promise<void>
+}
+
+export interface IdempotencyStore extends ScopeStore {
   /** Deletes keys whose time is over, in batches; gives how many. */
   purgeExpiredAcrossTenants(): Promise<number>
 }
 
 const PURGE_BATCH = 1000
 const AGE = Prisma.raw(ageOf('idempotency_keys'))
+const PURGE = statement(
+  'idempotency_keys_purge',
+  `DELETE FROM idempotency_keys WHERE id IN (
+     SELECT id FROM idempotency_keys WHERE created_at < now() - ${ageOf('idempotency_keys')} LIMIT $1) RETURNING 1`,
+)
 const bytes = (buffer: Buffer) => new Uint8Array(buffer)
 
-/** The one writer of `idempotency_keys`; a scope is a tenant or the operator. */
-export function createIdempotencyStore(db: PrismaClient): IdempotencyStore {
+/** The one writer of `idempotency_keys`. */
+export function createIdempotencyStore(prisma: PrismaClient, sql: Sql): IdempotencyStore {
+  return {
+    ...perTenant(prisma, scopeStore),
+    async purgeExpiredAcrossTenants() {
+      for (let total = 0; ; ) {
+        const { length } = await sql.rows(PURGE, [PURGE_BATCH])
+        total += length
+        if (length < PURGE_BATCH) return total
+      }
+    },
+  }
+}
+
+function scopeStore(db: Prisma.TransactionClient): ScopeStore {
   return {
     async claim(scopeId, keyHash, requestHash) {
       // 24 hours: contract §6. 60 seconds: far longer than any request takes, so its process must have died.
@@ -48,20 +72,11 @@ export function createIdempotencyStore(db: PrismaClient): IdempotencyStore {
         where: { scopeId_keyHash: { scopeId, keyHash: bytes(keyHash) } },
         select: { id: true, requestHash: true, status: true, responseCt: true },
       }),
-    async keep(id, status, responseCt) {
-      await db.idempotencyKey.updateMany({ where: { id }, data: { status, responseCt: bytes(responseCt) } })
+    async keep(scopeId, id, status, responseCt) {
+      await db.idempotencyKey.updateMany({ where: { id, scopeId }, data: { status, responseCt: bytes(responseCt) } })
     },
-    async free(id) {
-      await db.idempotencyKey.deleteMany({ where: { id, status: null } })
-    },
-    async purgeExpiredAcrossTenants() {
-      for (let total = 0; ; ) {
-        const count = await db.$executeRaw`
-          DELETE FROM idempotency_keys WHERE id IN (
-            SELECT id FROM idempotency_keys WHERE created_at < now() - ${AGE} LIMIT ${PURGE_BATCH})`
-        total += count
-        if (count < PURGE_BATCH) return total
-      }
+    async free(scopeId, id) {
+      await db.idempotencyKey.deleteMany({ where: { id, scopeId, status: null } })
     },
   }
 }

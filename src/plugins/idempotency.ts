@@ -112,10 +112,11 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
     async end(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<void> {
       const rowId = request.idempotencyRow
       const isSuccess = reply.statusCode >= 200 && reply.statusCode < 300
-      if (!isSuccess || (typeof payload !== 'string' && payload != null)) return await store.free(rowId)
+      if (!isSuccess || (typeof payload !== 'string' && payload != null))
+        return await store.free(scopeOf(request), rowId)
       const body = isAnsweredAnew(request) ? '' : (payload ?? '')
       const kept: KeptAnswer = { contentType: String(reply.getHeader('content-type') ?? ''), body }
-      await store.keep(rowId, reply.statusCode, await sealed(request, kept))
+      await store.keep(scopeOf(request), rowId, reply.statusCode, await sealed(request, kept))
     },
   }
 }
@@ -127,7 +128,7 @@ function createIdempotency(store: IdempotencyStore, box: SecretBox) {
  */
 export const idempotency = fp(
   async (app, { box }: { box: SecretBox }) => {
-    const { begin, end, sealAnswer } = createIdempotency(createIdempotencyStore(app.prisma), box)
+    const { begin, end, sealAnswer } = createIdempotency(createIdempotencyStore(app.prisma, app.sql), box)
     app.decorateRequest('idempotencyRow', '')
     app.decorateRequest('sealAnswer', function (status: number, body: object) {
       return sealAnswer(this, status, body)

@@ -2,15 +2,17 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import fp from 'fastify-plugin'
 import pg from 'pg'
 import { PrismaClient } from '../generated/prisma/client.ts'
-import { createSql, type Sql } from '../lib/sql.ts'
+import { createSql, type MintSql, type Sql } from '../lib/sql.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     prisma: PrismaClient
-    /** Hot statements, each named in docs/performance.md, on the minting role's pool. */
+    /** Statements of the API and the jobs, over all tenants. */
     sql: Sql
-    /** Two connections of their own: a pool full of requests must not block the write of a rotated token. */
-    reserveSql: Sql
+    /** Hot statements, each named in docs/performance.md, on the minting role's pool. */
+    mintSql: MintSql
+    /** Two connections of their own, of the minting role: a pool full of requests must not block the write of a rotated token. */
+    reserveSql: MintSql
     /** `jobs`: the queue asks all the time, and must not stand in line before a request. */
     pools: Record<'main' | 'mint' | 'reserve' | 'jobs', pg.Pool>
   }
@@ -45,7 +47,8 @@ export const prisma = fp(
     const jobs = createPool(DATABASE_URL, 2, onError)
     app.decorate('pools', { main, mint, reserve, jobs })
     app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(main) }))
-    app.decorate('sql', createSql(mint))
+    app.decorate('sql', createSql(main))
+    app.decorate('mintSql', createSql(mint))
     app.decorate('reserveSql', createSql(reserve))
     app.addHook('onClose', async () => {
       await app.prisma.$disconnect()

@@ -11,7 +11,7 @@ import {
   unwrapDataKey,
   type WrappedDataKey,
 } from '../lib/sealing.ts'
-import { type Sql, statement } from '../lib/sql.ts'
+import { type MintSql, mintStatement, type Sql, statement } from '../lib/sql.ts'
 
 /** Owner of what belongs to no tenant and no grant: secrets of shared Zoom apps, the operator's idempotent answers. */
 export const OPERATOR_ID = '00000000-0000-0000-0000-000000000000'
@@ -25,12 +25,15 @@ export interface SecretBox {
   destroy(ownerId: string): Promise<void>
 }
 
-const BY_OWNER = statement(
+const BY_OWNER = mintStatement(
   'data_key_by_owner',
   `SELECT id, owner_id AS "ownerId", kid, wrapped FROM data_keys WHERE owner_id = $1 ORDER BY version DESC LIMIT 1`,
 )
-const BY_ID = statement('data_key_by_id', `SELECT id, owner_id AS "ownerId", kid, wrapped FROM data_keys WHERE id = $1`)
-const INSERT = statement(
+const BY_ID = mintStatement(
+  'data_key_by_id',
+  `SELECT id, owner_id AS "ownerId", kid, wrapped FROM data_keys WHERE id = $1`,
+)
+const INSERT = mintStatement(
   'data_key_insert',
   `INSERT INTO data_keys (id, owner_id, kid, wrapped) VALUES ($1, $2, $3, $4) ON CONFLICT (owner_id, version) DO NOTHING`,
 )
@@ -38,8 +41,15 @@ const DESTROY = statement('data_key_destroy', `DELETE FROM data_keys WHERE owner
 
 const CACHED_KEYS = 10_000
 
+export interface SecretBoxDeps {
+  sql: MintSql
+  /** Destroying a key is nothing that a mint does. */
+  removals: Sql
+  keyring: KeyProvider
+}
+
 /** The one writer of `data_keys`. Unwrapped keys are kept in memory: a key management service would answer in milliseconds. */
-export function createSecretBox({ sql, keyring }: { sql: Sql; keyring: KeyProvider }): SecretBox {
+export function createSecretBox({ sql, removals, keyring }: SecretBoxDeps): SecretBox {
   const byOwner = createLru<string, DataKey>(CACHED_KEYS)
   const byId = createLru<string, DataKey & { ownerId: string }>(CACHED_KEYS)
 
@@ -88,7 +98,7 @@ export function createSecretBox({ sql, keyring }: { sql: Sql; keyring: KeyProvid
     },
     async destroy(ownerId) {
       byOwner.delete(ownerId)
-      await sql.rows(DESTROY, [ownerId])
+      await removals.rows(DESTROY, [ownerId])
     },
   }
 }

@@ -74,7 +74,7 @@ describe('a pair that Zoom has given is stored', () => {
   test('while every connection for requests waits behind a lock', async () => {
     const { host, letGo, answer } = await arrived('K4 Zoom rotated, before its answer')
     const others = await Promise.all(Array.from({ length: 2 * POOL }, () => world.expiredHost()))
-    const locker = await world.t.app.pools.main.connect()
+    const locker = await world.t.admin.connect()
     await locker.query('BEGIN')
     await locker.query('LOCK TABLE mints, tenants, hosts IN ACCESS EXCLUSIVE MODE')
     const refused = others.map((other) => mint(target, other))

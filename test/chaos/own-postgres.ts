@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../scripts/embedded-postgres.ts'
-import { applyMigrations } from '../../src/migrations/apply.ts'
-import { MIGRATIONS_DIR, SCHEMA_PATH } from '../../src/migrations/directory.ts'
+import { migrateDatabase } from '../../src/migrate.ts'
 
 export interface OwnPostgres {
   /** The service's database, migrated. The address stays the same over crashes. */
   url: string
+  /** The same as the superuser. */
+  adminUrl: string
   /** Stops the server as `pg_ctl stop -m immediate` does: no checkpoint, no goodbye; resolves once it is gone. */
   crash(): Promise<void>
   /** Starts it again; it recovers from its log. */
@@ -26,14 +27,11 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
   const dataDir = join(folder, 'cluster', 'postgres')
   let server: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir })
   const { url } = server
-  await applyMigrations({
-    connectionString: url,
-    schemaPath: SCHEMA_PATH,
-    migrationsDir: MIGRATIONS_DIR,
-    log: () => {},
-  })
+  const adminUrl = Object.assign(new URL(server.adminUrl), { pathname: new URL(url).pathname }).href
+  await migrateDatabase({ DATABASE_MIGRATION_URL: url, DATABASE_URL: url, DATABASE_MINT_URL: url }, () => {})
   return {
     url,
+    adminUrl,
     async crash() {
       const pid = Number(readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n')[0])
       process.kill(pid, 'SIGQUIT')

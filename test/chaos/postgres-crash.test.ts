@@ -13,7 +13,7 @@ let target: Replica
 
 beforeAll(async () => {
   postgres = await startOwnPostgres()
-  world = await startWorld({ env: { DATABASE_URL: postgres.url } })
+  world = await startWorld({ env: { DATABASE_URL: postgres.url }, adminUrl: postgres.adminUrl })
   target = await world.replica()
 }, 60_000)
 afterAll(async () => {

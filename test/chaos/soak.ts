@@ -138,7 +138,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const proxy = await startPostgresProxy(databaseUrl)
   const key = randomBytes(32)
   const settings = settingsFor({ zoom, databaseUrl: proxy.url, key })
-  const direct = new pg.Pool({ connectionString: databaseUrl, max: 4 })
+  const seesAll = '-c app.across_tenants=on' // the owner's own way past row-level security
+  const direct = new pg.Pool({ connectionString: databaseUrl, max: 4, options: seesAll })
   direct.on('error', () => undefined)
   const fleet = await startFleet(options.replicas, settings, random)
   const { OPERATOR_API_KEY: operatorKey, RECALL_VERIFICATION_SECRETS: recallSecret } = settings
@@ -149,7 +150,9 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     `seed ${seed}: ${options.replicas} replicas, ${members.length} hosts, ${seconds} s, Zoom ${JSON.stringify(modes)}`,
   )
   const sql = createSql(direct)
-  const cipher = createGrantCipher(createSecretBox({ sql, keyring: createLocalKeyring([{ kid: 'soak', key }]) }))
+  const cipher = createGrantCipher(
+    createSecretBox({ sql, removals: sql, keyring: createLocalKeyring([{ kid: 'soak', key }]) }),
+  )
   const endAt = performance.now() + seconds * 1000
   const run: Run = {
     random,

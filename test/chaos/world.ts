@@ -4,8 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { signRecallRequest } from '../../simulator/recall.ts'
 import { createGrantCipher } from '../../src/grants/cipher.ts'
 import { createLocalKeyring } from '../../src/lib/sealing.ts'
+import { createSql } from '../../src/lib/sql.ts'
 import { createSecretBox } from '../../src/secrets/box.ts'
-import { RECALL_SECRET, startTestApp, type TestApp, type TestAppOptions } from '../helpers/app.ts'
+import { changed, RECALL_SECRET, startTestApp, type TestApp, type TestAppOptions } from '../helpers/app.ts'
 import { CLIENT_ID, rows } from '../helpers/connect.ts'
 import { type PostgresProxy, startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import { type Replica, startReplica } from '../helpers/replica.ts'
@@ -38,13 +39,14 @@ export async function startWorld(options: TestAppOptions = {}): Promise<World> {
   const proxy = await startPostgresProxy(String(t.settings.DATABASE_URL))
   const [kid, key] = String(t.settings.ENCRYPTION_KEYS).split(':') as [string, string]
   const keyring = createLocalKeyring([{ kid, key: Buffer.from(key, 'base64') }])
-  const cipher = createGrantCipher(createSecretBox({ sql: t.app.sql, keyring }))
+  const sql = createSql(t.admin)
+  const cipher = createGrantCipher(createSecretBox({ sql, removals: sql, keyring }))
   const replicas: Replica[] = []
   return {
     t,
     proxy,
     async replica(env = {}) {
-      const started = await startReplica({ ...t.settings, DATABASE_URL: proxy.url, ...env })
+      const started = await startReplica(changed(t.settings, { DATABASE_URL: proxy.url, ...env }))
       replicas.push(started)
       return started
     },
@@ -55,7 +57,7 @@ export async function startWorld(options: TestAppOptions = {}): Promise<World> {
     },
     async truth({ grantId }) {
       const [grant] = await rows<{ id: string }>(t, 'SELECT zoom_user_id AS id FROM grants WHERE id = $1', [grantId])
-      const truths = await truthOf({ sql: t.app.sql, cipher }, (user) => t.zoom.liveRefreshToken(user, CLIENT_ID))
+      const truths = await truthOf({ sql, cipher }, (user) => t.zoom.liveRefreshToken(user, CLIENT_ID))
       const found = truths.get(String(grant?.id))
       if (!found) throw new Error('no such grant')
       return found

@@ -119,7 +119,7 @@ describe('whom a key acts for', () => {
     const pass = async (headers: Record<string, string>) =>
       (await t.api('POST', '/v1/passes', { body: { meeting: '111111111' }, headers })).json().id
     const owner = async (id: string) =>
-      (await t.app.pools.main.query('SELECT tenant_id FROM passes WHERE id = $1', [id])).rows[0].tenant_id
+      (await t.admin.query('SELECT tenant_id FROM passes WHERE id = $1', [id])).rows[0].tenant_id
     expect(await owner(await pass({ 'latchkey-tenant': tenant.id }))).toBe(tenant.id)
     expect(await owner(await pass({ 'latchkey-tenant': 'acme-corp' }))).toBe(tenant.id)
     expect(await owner(await pass({}))).toBe(DEFAULT_TENANT)
@@ -151,7 +151,7 @@ describe('whom a key acts for', () => {
     const status = async (which: string) => (await t.api('GET', '/v1/hosts', { key: which })).statusCode
     expect([await status(key), await status(second.key)]).toEqual([200, 200])
     // an hour: on a slow machine the service's clock, which counts looks here, falls behind the database's
-    await t.app.pools.main.query("UPDATE api_keys SET expires_at = now() - interval '1 h' WHERE id = $1", [second.id])
+    await t.admin.query("UPDATE api_keys SET expires_at = now() - interval '1 h' WHERE id = $1", [second.id])
     const keys = (await t.api('GET', `/v1/tenants/${id}/api-keys`)).json().data
     const first = keys.find((each: { id: string }) => each.id !== second.id)
     await t.api('DELETE', `/v1/tenants/${id}/api-keys/${first.id}`)

@@ -29,9 +29,9 @@ test('a use that cannot be written down waits, and one of a key that was deleted
   const [gone, kept] = [await newTenantWithKey(t), await newTenantWithKey(t)]
   await gone.call('GET', '/v1/hosts')
   await kept.call('GET', '/v1/hosts')
-  await t.app.pools.main.query('ALTER TABLE api_keys RENAME COLUMN last_used_at TO away')
+  await t.admin.query('ALTER TABLE api_keys RENAME COLUMN last_used_at TO away')
   await expect(t.services.apiKeys.noteUsesAcrossTenants()).rejects.toThrow()
-  await t.app.pools.main.query('ALTER TABLE api_keys RENAME COLUMN away TO last_used_at')
+  await t.admin.query('ALTER TABLE api_keys RENAME COLUMN away TO last_used_at')
   await t.api('DELETE', `/v1/tenants/${gone.id}`)
   await t.services.apiKeys.noteUsesAcrossTenants()
   const { data } = (await t.api('GET', `/v1/tenants/${kept.id}/api-keys`)).json()

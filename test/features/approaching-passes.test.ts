@@ -4,6 +4,7 @@ import { uuidv7 } from '../../src/lib/ids.ts'
 import type { TestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { unique } from '../helpers/management.ts'
+import { planOf } from '../helpers/plans.ts'
 import {
   grantRow,
   newVaultHost,
@@ -212,8 +213,7 @@ test('passes that lie far ahead cost nothing: they are found by the index of joi
     [host.passId],
   )
   await rows(t, 'ANALYZE passes')
-  const plan = await rows<{ 'QUERY PLAN': string }>(t, `EXPLAIN ${APPROACHING.text}`, [300])
-  expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index Scan using passes_join_at_idx/)
+  expect(await planOf(t, APPROACHING, [300])).toMatch(/Index Scan using passes_join_at_idx/)
 })
 
 /** Links a host's grant as the organization of an account, past the connect flow. */

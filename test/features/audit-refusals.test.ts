@@ -126,7 +126,7 @@ describe('a flood', () => {
 
   test('while the trail cannot be written is still refused, and counted afterwards', async () => {
     const address = newAddress()
-    const writes = await t.app.pools.main.connect()
+    const writes = await t.admin.connect()
     await writes.query('BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE')
     const answers = await Promise.all(Array.from({ length: 5 }, () => get(address)))
     await writes.query('COMMIT')

@@ -235,7 +235,7 @@ describe('a user', () => {
 test('an event that cannot be done at once stays in hand, and is done as soon as it can', async () => {
   const host = await newVaultHost(t)
   const { user, account } = await whose(host)
-  const held = await t.app.pools.main.connect()
+  const held = await t.admin.connect()
   await held.query('BEGIN')
   await held.query('SELECT FROM grants WHERE id = $1 FOR UPDATE', [host.grantId])
   await zoomSends(t, deauthorization(user, account))

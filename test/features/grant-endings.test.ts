@@ -94,7 +94,7 @@ const isWaiting = async () => (await rows(t, 'SELECT FROM pg_locks WHERE NOT gra
 
 test('a pair that a new consent stores while an older event looks at the grant stays', async () => {
   const { id, user, account, grantId } = await seeded()
-  const consent = await t.app.pools.main.connect()
+  const consent = await t.admin.connect()
   await consent.query('BEGIN')
   await consent.query(`UPDATE grants SET connected_at = now() + interval '1 minute' WHERE id = $1`, [grantId])
   await consent.query('UPDATE grant_tokens SET gen = gen + 1 WHERE grant_id = $1', [grantId])
@@ -111,7 +111,7 @@ test('a consent that meets another one of the same returning user is stored all 
   const host = await newVaultHost(t)
   const { user, account } = await whose(host)
   await tell(deauthorization(user, account))
-  const other = await t.app.pools.main.connect()
+  const other = await t.admin.connect()
   await other.query('BEGIN')
   await other.query(
     `INSERT INTO grants (id, zoom_app_id, zoom_user_id, scopes)

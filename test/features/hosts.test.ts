@@ -137,7 +137,7 @@ describe('linking a grant', () => {
     expect(await t.services.hosts.link(id, newer)).toEqual({ hostId, replacedGrantId: null })
     await link(id, 'alice', grantId)
     const epoch = 'SELECT consent_epoch FROM hosts WHERE id = $1'
-    expect((await t.app.pools.main.query(epoch, [hostId])).rows).toEqual([{ consent_epoch: 2 }])
+    expect((await t.admin.query(epoch, [hostId])).rows).toEqual([{ consent_epoch: 2 }])
   })
 
   test('of another Zoom user is refused, or replaces the grant when asked to and forgets what was found for the former', async () => {
@@ -194,7 +194,7 @@ test('deleting a tenant unlinks its hosts and leaves the grants that others link
   expect((await t.api('DELETE', `/v1/tenants/${a.id}`)).statusCode).toBe(204)
   expect((await b.call('GET', `/v1/hosts/${kept.hostId}`)).json().status).toBe('connected')
   const left = 'SELECT id FROM grants WHERE id = ANY($1)'
-  expect((await t.app.pools.main.query(left, [[shared.grantId, own.grantId]])).rows).toContainEqual({
+  expect((await t.admin.query(left, [[shared.grantId, own.grantId]])).rows).toContainEqual({
     id: shared.grantId,
   })
 })

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => t.stop())
 
-const sql = async (text: string, values: unknown[] = []) => (await t.app.pools.main.query(text, values)).rows
+const sql = async (text: string, values: unknown[] = []) => (await t.admin.query(text, values)).rows
 async function newCaller() {
   const tenant = await newTenantWithKey(t)
   const idempotencyKey = unique()

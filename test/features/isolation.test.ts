@@ -33,7 +33,7 @@ async function newOwner() {
   const endpoint = await call('POST', '/v1/webhook-endpoints', { url: 'https://hooks.example.com' })
   const endpointId = endpoint.json().id
   const eventId = uuidv7()
-  await t.app.pools.main.query(
+  await t.admin.query(
     `WITH e AS (INSERT INTO webhook_events (id, tenant_id, type, subject_id) VALUES ($1, $2, 'host.connected', $1))
      INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id) VALUES ($1, $2, $3, $1)`,
     [eventId, tenant.id, endpointId],
@@ -142,7 +142,7 @@ test('lists hold a tenant’s own rows and no other’s, whatever they are filte
 })
 
 describe('the database', () => {
-  const rows = async (text: string) => (await t.app.pools.main.query(text)).rows
+  const rows = async (text: string) => (await t.admin.query(text)).rows
   // null is an app shared by all (its grants belong to no tenant), a line of the trail about no tenant, an endpoint of the operator
   const TENANT_TABLES = `
     SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -176,7 +176,7 @@ describe('the database', () => {
   test('refuses a row of one tenant that points at a row of another', async () => {
     const insert = `INSERT INTO meetings (id, tenant_id, meeting_id, organization_id, source) VALUES ($1, $2, '1'||'23456789', $3, 'api')`
     const foreign = [uuidv7(), stranger.id, owner.organization.id]
-    await expect(t.app.pools.main.query(insert, foreign)).rejects.toMatchObject({ code: '23503' })
+    await expect(t.admin.query(insert, foreign)).rejects.toMatchObject({ code: '23503' })
   })
 
   test('keeps nothing of a tenant that was deleted', async () => {
@@ -185,7 +185,7 @@ describe('the database', () => {
     const tables = (await rows(TENANT_TABLES)).map(
       ({ relname }) => `SELECT '${relname}' AS name, tenant_id FROM ${relname}`,
     )
-    const left = await t.app.pools.main.query(
+    const left = await t.admin.query(
       `SELECT name FROM (${tables.join(' UNION ALL ')}) r WHERE tenant_id = $1
        UNION ALL SELECT 'data_keys' FROM data_keys WHERE owner_id = $1
        UNION ALL SELECT 'idempotency_keys' FROM idempotency_keys WHERE scope_id = $1`,

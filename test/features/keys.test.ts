@@ -80,7 +80,7 @@ describe('latchkey keys rotate', () => {
   test('takes data keys along that a replica with the old key first makes meanwhile, and says so', async () => {
     const t = await buildTestApp()
     await seedDataKeys(t, 600)
-    const box = createSecretBox({ sql: t.app.sql, keyring: ringOf(former(t), NEW) })
+    const box = createSecretBox({ sql: t.app.sql, removals: t.app.sql, keyring: ringOf(former(t), NEW) })
     const rotation = createKeyRotation({ sql: t.app.sql, keyring: ringOf(NEW, former(t)) })
     let made = 0
     const late = crypto.randomUUID()
@@ -95,7 +95,7 @@ describe('latchkey keys rotate', () => {
     const t = await buildTestApp()
     await seedDataKeys(t, 3)
     const rotation = createKeyRotation({ sql: t.app.sql, keyring: ringOf(NEW, former(t)), pauseMs: 5 })
-    const holder = await t.app.pools.main.connect()
+    const holder = await t.admin.connect()
     onTestFinished(() => holder.release())
     await holder.query('BEGIN')
     await holder.query('SELECT FROM data_keys ORDER BY id LIMIT 1 FOR UPDATE')
@@ -281,7 +281,7 @@ test('an operator’s key is rotated with two in the list: both work, then the n
 
 /** Data keys of nobody, under the key of the test's service. */
 async function seedDataKeys(t: TestApp, count: number) {
-  const box = createSecretBox({ sql: t.app.sql, keyring: ringOf(former(t)) })
+  const box = createSecretBox({ sql: t.app.sql, removals: t.app.sql, keyring: ringOf(former(t)) })
   const owners = Array.from({ length: count }, () => crypto.randomUUID())
   const place = { table: 'x', column: 'y', rowId: 'z', generation: 0 }
   await Promise.all(owners.map((ownerId) => box.seal({ ...place, ownerId }, 'value')))

@@ -140,12 +140,12 @@ test('a storm of 5,000 repeated, shuffled deliveries ends within a minute in the
 
 test('an event that is overtaken between its two statements leaves no mapping behind', async () => {
   const base = newBase()
-  const later = await t.app.pools.main.connect()
+  const later = await t.admin.connect()
   const isWaiting = async () =>
     (
       await rows(
         t,
-        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%meeting_event_marks%'`,
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%meeting_event_apply%'`,
       )
     ).length > 0
   let isOvertaken = false

@@ -151,13 +151,12 @@ describe('who is not asked', () => {
 
   test('is a host who is blocked, must reconnect, or consented without the scope', async () => {
     const [blocked, gone, bare] = [await newHost(), await newHost(), await newHost()]
-    const { pools } = t.app
     const of = (id: string) => `(SELECT grant_id FROM hosts WHERE id = '${id}')`
-    await pools.main.query(`UPDATE grants SET blocked_reason = 'admin_disabled' WHERE id = ${of(blocked.id)}`)
-    await pools.main.query(
+    await t.admin.query(`UPDATE grants SET blocked_reason = 'admin_disabled' WHERE id = ${of(blocked.id)}`)
+    await t.admin.query(
       `UPDATE grant_tokens SET status = 'reconnect_required', status_reason = 'expired' WHERE grant_id = ${of(gone.id)}`,
     )
-    await pools.main.query(`UPDATE grants SET scopes = '{user:read:token}' WHERE id = ${of(bare.id)}`)
+    await t.admin.query(`UPDATE grants SET scopes = '{user:read:token}' WHERE id = ${of(bare.id)}`)
     for (const { meeting } of [blocked, gone, bare]) {
       expect(told(await t.bot((await passFor(meeting)).join_token_url))).toEqual(NOT_MAPPED)
       expect(questions(meeting)).toEqual([])

@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenantWithKey, outcomeOf, seedHost, seedOrganization, unique } from '../helpers/management.ts'
@@ -144,14 +145,14 @@ describe('a batch', () => {
       meeting_id: String(400_000_000 + index),
       external_user_id: 'alice',
     }))
-    const statements = vi.spyOn(t.app.pools.main, 'query')
+    const statements = vi.spyOn(pg.Client.prototype, 'query')
     expect((await call('POST', '/v1/meetings/batch', { meetings })).statusCode).toBe(200)
     const texts = statements.mock.calls.map(([given]: unknown[]) => (given as { text?: string }).text ?? String(given))
     statements.mockRestore()
     expect(texts.filter((text) => /\bmeetings\b/.test(text))).toHaveLength(1)
     const written =
       'SELECT count(*)::int AS rows, count(DISTINCT xmin::text)::int AS writes FROM meetings WHERE tenant_id = $1'
-    expect((await t.app.pools.main.query(written, [id])).rows).toEqual([{ rows: 1000, writes: 1 }])
+    expect((await t.admin.query(written, [id])).rows).toEqual([{ rows: 1000, writes: 1 }])
   })
 
   test('names a row with two targets, one with an unknown organization and one with a padded number, and stores the rest', async () => {

@@ -24,7 +24,7 @@ async function tenantWithMints() {
   for (const [kind, meetingId, pass, outcome, zoomCode] of rows) {
     const id = uuidv7()
     ids.unshift(id)
-    await t.app.pools.main.query(
+    await t.admin.query(
       `INSERT INTO mints (id, tenant_id, kind, meeting_id, pass_id, outcome, zoom_code, request_id)
        VALUES ($1, $2, $3, $4, $5, $6, $7, 'request')`,
       [id, tenant.id, kind, meetingId, pass, outcome, zoomCode],

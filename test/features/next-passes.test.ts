@@ -33,7 +33,7 @@ async function newPass(body: Record<string, unknown>): Promise<{ id: string; mee
   expect(created.statusCode).toBe(201)
   const { id } = created.json()
   const set = `UPDATE passes SET join_at = $2, expires_at = now() + interval '1 day' WHERE id = $1`
-  await t.app.pools.main.query(set, [id, body.join_at ?? null])
+  await t.admin.query(set, [id, body.join_at ?? null])
   return { id, meeting, joinAt }
 }
 const passOf = (host: SeededHost, minutes: number, more: Record<string, unknown> = {}) =>
@@ -97,7 +97,7 @@ describe('a pass counts', () => {
     const revoked = await passOf(host, 5)
     await tenant.call('DELETE', `/v1/passes/${revoked.id}`)
     const expired = await passOf(host, -5)
-    await t.app.pools.main.query('UPDATE passes SET expires_at = now() WHERE id = $1', [expired.id])
+    await t.admin.query('UPDATE passes SET expires_at = now() WHERE id = $1', [expired.id])
     expect([await nextOf(host), await nextPassesOf(host)]).toEqual([null, []])
     const late = await passOf(host, -14)
     expect([(await nextOf(host))?.pass_id, await nextPassesOf(host)]).toEqual([late.id, [late.id]])

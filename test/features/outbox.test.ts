@@ -90,7 +90,7 @@ describe('a host', () => {
 
   test('is told of in the transaction that changes it: what is rolled back was never told', async () => {
     const host = await newVaultHost(t)
-    const client = await t.app.pools.main.connect()
+    const client = await t.admin.connect()
     await client.query('BEGIN')
     await client.query(
       `UPDATE grant_tokens SET status = 'reconnect_required', status_reason = 'expired' WHERE grant_id = $1`,
@@ -107,7 +107,7 @@ describe('a host that is linked at the very moment its grant ends', () => {
     const host = await newVaultHost(t)
     const other = await newTenant(t)
     const hostId = crypto.randomUUID()
-    const linking = await t.app.pools.main.connect()
+    const linking = await t.admin.connect()
     await linking.query('BEGIN')
     await linking.query(
       `INSERT INTO hosts (id, tenant_id, external_user_id, grant_id, consent_epoch) VALUES ($1, $2, 'user-1', $3, 0)`,

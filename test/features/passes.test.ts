@@ -46,7 +46,7 @@ describe('a new pass', () => {
       join_at: null,
       metadata: {},
     })
-    const { rows } = await t.app.pools.main.query('SELECT * FROM passes WHERE id = $1', [pass.id])
+    const { rows } = await t.admin.query('SELECT * FROM passes WHERE id = $1', [pass.id])
     expect(Buffer.from(rows[0].secret_hash)).toEqual(sha256(secret))
     expect(t.log.join('')).not.toContain(secret)
   })
@@ -98,7 +98,7 @@ describe('a new pass', () => {
       'a\u0000',
     ])
       expect(outcomeOf(await create({ meeting }))).toEqual([400, 'invalid_request'])
-    const { rows } = await t.app.pools.main.query("SELECT * FROM passes WHERE passes::text LIKE '%hidden%'")
+    const { rows } = await t.admin.query("SELECT * FROM passes WHERE passes::text LIKE '%hidden%'")
     expect([rows, t.log.join('').includes('hidden-password')]).toEqual([[], false])
   })
 })

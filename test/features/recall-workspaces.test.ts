@@ -40,9 +40,7 @@ describe('a workspace', () => {
       expect(text).not.toContain(keyOf(secret))
       expect(text).not.toContain('recall-api-key')
     }
-    const { rows } = await t.app.pools.main.query('SELECT * FROM recall_secrets WHERE workspace_id = $1', [
-      workspace.id,
-    ])
+    const { rows } = await t.admin.query('SELECT * FROM recall_secrets WHERE workspace_id = $1', [workspace.id])
     expect(Buffer.from(rows[0].secret_ct).toString('latin1')).not.toContain(keyOf(secret))
   })
 

@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { doctor, markRestored } from '../../src/cli/grants.ts'
 import { buildTestApp, type TestApp } from '../helpers/app.ts'
@@ -170,9 +171,12 @@ test('a restored copy under another INSTALLATION_ID is left alone: its rows are 
   await refresh(t, host)
   const copy = await secondReplica(t, { DATABASE_URL: backup.url, INSTALLATION_ID: 'staging' })
   onTestFinished(() => copy.app.close())
-  await rows({ ...t, ...copy } as TestApp, 'UPDATE grant_tokens SET access_expires_at = now()')
+  const admin = new pg.Pool({ connectionString: backup.adminUrl, max: 1 })
+  onTestFinished(() => admin.end())
+  const behind = { ...t, ...copy, admin } as TestApp
+  await rows(behind, 'UPDATE grant_tokens SET access_expires_at = now()')
   expect(await mint(copy, host)).toEqual([503, 'foreign_database'])
-  expect(await grantRow({ ...t, ...copy } as TestApp, host)).toMatchObject({ status: 'connected', gen: 1 })
+  expect(await grantRow(behind, host)).toMatchObject({ status: 'connected', gen: 1 })
 })
 
 /** Puts every row of grants back to what it was, and the history too: a commit that was confirmed and lost. */

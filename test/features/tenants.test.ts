@@ -70,7 +70,7 @@ describe('an API key', () => {
     const { key, ...shown } = created
     expect(list.json().data[0]).toEqual(shown)
     expect(list.body).not.toContain(key.slice(35))
-    const { rows } = await t.app.pools.main.query('SELECT secret_hash FROM api_keys WHERE id = $1', [created.id])
+    const { rows } = await t.admin.query('SELECT secret_hash FROM api_keys WHERE id = $1', [created.id])
     expect(Buffer.from(rows[0].secret_hash).toString('hex')).not.toContain(key.slice(35, 99))
     expect(t.log.join('')).not.toContain(key)
   })

@@ -212,7 +212,7 @@ test('the process does not end before the pair of an authorisation is stored', a
   const own = await secondReplica(t)
   const [app] = await rows<{ id: string }>(t, `SELECT id FROM zoom_apps WHERE managed_by = 'environment'`)
   const tokens = { accessToken: 'access', refreshToken: 'refresh', expiresInSeconds: 3600, scopes: [] }
-  const client = await t.app.pools.main.connect()
+  const client = await t.admin.connect()
   await client.query('BEGIN')
   await client.query('LOCK TABLE grant_tokens IN ACCESS EXCLUSIVE MODE')
   const ends: string[] = []

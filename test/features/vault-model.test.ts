@@ -26,7 +26,7 @@ let pool: pg.Pool
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  pool = new pg.Pool({ connectionString: database.url, max: 4, idleTimeoutMillis: 0 }) // no timers: time is the commands'
+  pool = new pg.Pool({ connectionString: database.adminUrl, max: 4, idleTimeoutMillis: 0 }) // no timers: time is the commands'
   await pool.query(
     `INSERT INTO zoom_apps (id, kind, client_id, managed_by) VALUES ($1, 'user', 'model-app', 'environment')`,
     [ZOOM_APP_ID],

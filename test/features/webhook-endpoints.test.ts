@@ -59,7 +59,7 @@ describe('a new endpoint', () => {
 
   test('keeps its secret sealed: neither log nor database has it in clear', async () => {
     const { endpoint } = await newEndpoint()
-    const { rows } = await t.app.pools.main.query('SELECT * FROM webhook_endpoints WHERE id = $1', [endpoint.id])
+    const { rows } = await t.admin.query('SELECT * FROM webhook_endpoints WHERE id = $1', [endpoint.id])
     const sealed = Buffer.from(rows[0].secret_ct)
     expect(sealed.includes(base64Of(endpoint.secret))).toBe(false)
     expect(sealed.includes(Buffer.from(base64Of(endpoint.secret), 'base64'))).toBe(false)
@@ -182,10 +182,10 @@ describe('rotating the secret', () => {
   test('leaves nothing of an older row to put back', async () => {
     const { endpoint, url } = await newEndpoint()
     const read = 'SELECT secret_ct FROM webhook_endpoints WHERE id = $1'
-    const { rows } = await t.app.pools.main.query(read, [endpoint.id])
+    const { rows } = await t.admin.query(read, [endpoint.id])
     await tenant.call('POST', `${url}/rotate-secret`)
     const write = 'UPDATE webhook_endpoints SET secret_ct = $2 WHERE id = $1'
-    await t.app.pools.main.query(write, [endpoint.id, rows[0].secret_ct])
+    await t.admin.query(write, [endpoint.id, rows[0].secret_ct])
     await expect(t.services.webhookEndpoints.secretsOf(endpoint.id)).rejects.toThrow('does not open')
   })
 })
@@ -279,16 +279,16 @@ test('every type of event can be asked for, and one that is named twice counts o
 
 test('an endpoint that is deleted just as an event is dispatched keeps it from no other', async () => {
   const [gone, living] = [await newEndpoint(), await newEndpoint()]
-  const { rows } = await t.app.pools.main.query(
+  const { rows } = await t.admin.query(
     `INSERT INTO webhook_events (tenant_id, type, subject_id, claimed_until)
      VALUES ($1, 'host.connected', $1, now() + interval '1 h') RETURNING id`,
     [tenant.id],
   )
   await tenant.call('DELETE', gone.url)
-  const { dispatch } = createOutboxStore(t.app.prisma)
+  const { dispatch } = createOutboxStore(t.app.prisma, t.app.sql)
   await dispatch(rows[0].id, Buffer.from('sealed'), [gone.endpoint, living.endpoint])
   const filed = 'SELECT endpoint_id, tenant_id FROM webhook_deliveries WHERE event_id = $1'
-  expect((await t.app.pools.main.query(filed, [rows[0].id])).rows).toEqual([
+  expect((await t.admin.query(filed, [rows[0].id])).rows).toEqual([
     { endpoint_id: living.endpoint.id, tenant_id: tenant.id },
   ])
 })

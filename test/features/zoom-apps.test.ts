@@ -33,7 +33,7 @@ describe('registering an app', () => {
     expect(app.redirect_uri).toBe('http://localhost:4000/zoom/oauth/callback')
     expect((await call('GET', url)).json()).toEqual(app)
     for (const text of [created.body, t.log.join('')]) expect(text).not.toMatch(/first-secret|hook-secret/)
-    const { rows } = await t.app.pools.main.query('SELECT * FROM zoom_apps WHERE id = $1', [app.id])
+    const { rows } = await t.admin.query('SELECT * FROM zoom_apps WHERE id = $1', [app.id])
     expect(Buffer.from(rows[0].client_secret_ct).toString('latin1')).not.toContain('first-secret')
   })
 
@@ -122,12 +122,9 @@ describe('changing a secret', () => {
   test('does not open a sealed secret that was put back from before', async () => {
     const { app, url } = await newApp()
     const read = 'SELECT client_secret_ct FROM zoom_apps WHERE id = $1'
-    const { rows } = await t.app.pools.main.query(read, [app.id])
+    const { rows } = await t.admin.query(read, [app.id])
     await call('PATCH', url, { client_secret: 'second-secret', drop_previous: true })
-    await t.app.pools.main.query('UPDATE zoom_apps SET client_secret_ct = $2 WHERE id = $1', [
-      app.id,
-      rows[0].client_secret_ct,
-    ])
+    await t.admin.query('UPDATE zoom_apps SET client_secret_ct = $2 WHERE id = $1', [app.id, rows[0].client_secret_ct])
     await expect(t.services.zoomApps.credentialsOf(app.id)).rejects.toThrow('does not open')
   })
 })
@@ -144,7 +141,7 @@ describe('the app of the environment', () => {
   test('is one row, however often and from wherever it is ensured', async () => {
     await Promise.all(Array.from({ length: 5 }, () => t.services.zoomApps.ensureEnvironmentApp()))
     const count = "SELECT count(*)::int AS n FROM zoom_apps WHERE managed_by = 'environment'"
-    expect((await t.app.pools.main.query(count)).rows[0].n).toBe(1)
+    expect((await t.admin.query(count)).rows[0].n).toBe(1)
   })
 
   test('serves tenants that have none of their own, and only them', async () => {
@@ -161,7 +158,7 @@ describe('an app that the environment names anew', () => {
   test('takes over a shared app of the API with its grants, and one that it names no more may be deleted', async () => {
     const own = await startTestApp()
     try {
-      const [sql, callOwn] = [own.app.pools.main, callerOf(own)]
+      const [sql, callOwn] = [own.admin, callerOf(own)]
       const before = (await callOwn('GET', '/v1/zoom-apps')).json().data[0]
       await sql.query("UPDATE zoom_apps SET managed_by = 'api'")
       await own.services.zoomApps.ensureEnvironmentApp()
@@ -182,7 +179,7 @@ describe('an app that the environment names anew', () => {
     const own = await startTestApp()
     try {
       const { id } = await newTenantWithKey(own)
-      await own.app.pools.main.query("UPDATE zoom_apps SET managed_by = 'api', tenant_id = $1", [id])
+      await own.admin.query("UPDATE zoom_apps SET managed_by = 'api', tenant_id = $1", [id])
       await expect(own.services.zoomApps.ensureEnvironmentApp()).rejects.toMatchObject({ code: 'conflict' })
     } finally {
       await own.stop()
@@ -201,7 +198,7 @@ describe('deleting an app', () => {
   test('is refused while a host uses a grant of it', async () => {
     const { app, url, tenantId } = await newApp()
     const host = await seedHost(t, tenantId, 'alice')
-    await t.app.pools.main.query('UPDATE grants SET zoom_app_id = $2 WHERE id = $1', [host.grantId, app.id])
+    await t.admin.query('UPDATE grants SET zoom_app_id = $2 WHERE id = $1', [host.grantId, app.id])
     expect(outcomeOf(await call('DELETE', url))).toEqual([409, 'conflict'])
     await t.api('DELETE', `/v1/hosts/${host.id}?revoke=false`, { headers: { 'latchkey-tenant': tenantId } })
     expect((await call('DELETE', url)).statusCode).toBe(204)

@@ -101,7 +101,7 @@ test('what a process had in hand when it died is done by another, once its claim
 test('a process that stops begins no other event, and ends the one in hand', async () => {
   const host = await newVaultHost(t)
   const stopping = await secondReplica(t)
-  const held = await t.app.pools.main.connect()
+  const held = await t.admin.connect()
   await held.query('BEGIN')
   await held.query('SELECT FROM grants WHERE id = $1 FOR UPDATE', [host.grantId])
   await zoomSends(stopping, await removalOf(host))

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { Writable } from 'node:stream'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import pg from 'pg'
 import { onTestFinished } from 'vitest'
 import { signRecallRequest } from '../../simulator/recall.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/server.ts'
 import { buildApp } from '../../src/app.ts'
-import { createTestDatabase } from './database.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
 
 export const OPERATOR_KEY = 'operator-key-of-the-tests-0123456789abcdef'
 export const RECALL_SECRET = `whsec_${randomBytes(32).toString('base64')}`
@@ -13,6 +14,8 @@ const ENCRYPTION_KEYS = `test:${randomBytes(32).toString('base64')}`
 
 export interface TestAppOptions {
   env?: Record<string, string>
+  /** With a `DATABASE_URL` in `env`: the superuser of that database. */
+  adminUrl?: string
   simulator?: SimulatorOptions
   /** Moves the service's own clock (signatures, expiry of keys); the database's stays. */
   now?: () => number
@@ -27,9 +30,10 @@ interface ApiOptions {
 type Api = (method: InjectOptions['method'], url: string, options?: ApiOptions) => Promise<LightMyRequestResponse>
 
 /** What the service runs with against a simulator: everything a test does not care about. */
-function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
+function testEnvironment(database: TestDatabase, zoom: Pick<Simulator, 'oauthBaseUrl' | 'apiBaseUrl'>) {
   return {
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: database.appUrl,
+    DATABASE_MINT_URL: database.mintUrl,
     ENCRYPTION_KEYS,
     OPERATOR_API_KEY: OPERATOR_KEY,
     PUBLIC_BASE_URL: 'http://localhost:4000',
@@ -43,8 +47,14 @@ function testEnvironment(databaseUrl: string, zoom: Pick<Simulator, 'oauthBaseUr
   }
 }
 
+/** Settings with others in their place; another database for all that asks one, by one role unless there are two. */
+export function changed(settings: Record<string, string>, env: Record<string, string>): Record<string, string> {
+  const { DATABASE_URL } = env
+  return { ...settings, ...(DATABASE_URL ? { DATABASE_MINT_URL: DATABASE_URL } : {}), ...env }
+}
+
 /** The whole service on a database and a simulator of its own, for a test file that shares one; end it with `stop`. */
-export async function startTestApp({ env = {}, simulator = {}, now }: TestAppOptions = {}) {
+export async function startTestApp({ env = {}, adminUrl, simulator = {}, now }: TestAppOptions = {}) {
   const [database, zoom] = await Promise.all([createTestDatabase(), startSimulator(simulator)])
   const log: string[] = []
   const logStream = new Writable({
@@ -53,12 +63,15 @@ export async function startTestApp({ env = {}, simulator = {}, now }: TestAppOpt
       done()
     },
   })
-  const settings: Record<string, string> = { ...testEnvironment(database.url, zoom), ...env }
+  const settings: Record<string, string> = changed(testEnvironment(database, zoom), env)
   const built = await buildApp({ env: settings, logStream, ...(now ? { now } : {}) })
   const { app } = built
+  const admin = new pg.Pool({ connectionString: adminUrl ?? database.adminUrl, max: 4 })
+  admin.on('error', () => undefined) // a test may cut off whoever is connected
   const stop = async () => {
     await app.close()
     await zoom.close()
+    await admin.end()
     await database.drop()
   }
   await built.prepare()
@@ -81,7 +94,19 @@ export async function startTestApp({ env = {}, simulator = {}, now }: TestAppOpt
       headers: { ...signRecallRequest({ secrets, id, timestamp }), ...headers },
     })
   }
-  return { ...built, settings, databaseUrl: database.url, zoom, log, api, bot, stop, ...makers({ app, api, zoom }) }
+  return {
+    ...built,
+    settings,
+    databaseUrl: database.appUrl,
+    database,
+    admin,
+    zoom,
+    log,
+    api,
+    bot,
+    stop,
+    ...makers({ app, api, zoom }),
+  }
 }
 
 /** The same for one test alone, gone when it has finished. */

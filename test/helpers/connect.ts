@@ -9,7 +9,7 @@ export const RETURN_URL = 'https://app.example.com/zoom?user=1'
 
 /** What the database holds, past every route. */
 export async function rows<Row = Record<string, unknown>>(test: TestApp, text: string, values: unknown[] = []) {
-  const result = await test.app.pools.main.query(text, values)
+  const result = await test.admin.query(text, values)
   return result.rows as Row[]
 }
 

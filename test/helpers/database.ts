@@ -5,10 +5,13 @@ import { inject } from 'vitest'
 
 /** The server of this test run, made in test/global-setup.ts. */
 export interface TestServer {
-  /** May create and drop databases. */
+  /** A superuser: makes and drops databases, and sees every tenant's rows. */
   adminUrl: string
-  /** The role that the service connects as, and that owns every test database. */
-  roleUrl: string
+  /** Owns every test database, and is no superuser. */
+  ownerUrl: string
+  /** The roles that the service connects as. */
+  appUrl: string
+  mintUrl: string
   /** A migrated, empty database. */
   template: string
   /** Tells this run's databases from those of another. */
@@ -22,7 +25,13 @@ declare module 'vitest' {
 }
 
 export interface TestDatabase {
-  url: string
+  /** For a test that looks, or meddles, behind the service's back. */
+  adminUrl: string
+  /** What migrates. */
+  ownerUrl: string
+  /** What the service is given. */
+  appUrl: string
+  mintUrl: string
   drop(): Promise<void>
 }
 
@@ -36,13 +45,16 @@ export interface TestDatabaseOptions {
  * connected is cut off after a moment. The run drops what is forgotten.
  */
 export async function createTestDatabase({ empty = false }: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const { adminUrl, roleUrl, template, run } = inject('server')
+  const { adminUrl, ownerUrl, appUrl, mintUrl, template, run } = inject('server')
   const name = `latchkey_test_${run}_${randomBytes(6).toString('hex')}`
-  const owner = decodeURIComponent(new URL(roleUrl).username)
+  const owner = decodeURIComponent(new URL(ownerUrl).username)
   const source = empty ? 'template0' : template
   await asAdmin(adminUrl, `CREATE DATABASE "${name}" TEMPLATE "${source}" OWNER "${owner}"`)
   return {
-    url: onDatabase(roleUrl, name),
+    adminUrl: onDatabase(adminUrl, name),
+    ownerUrl: onDatabase(ownerUrl, name),
+    appUrl: onDatabase(appUrl, name),
+    mintUrl: onDatabase(mintUrl, name),
     async drop() {
       await becomesFree(adminUrl, name, 40)
       await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
@@ -51,14 +63,17 @@ export async function createTestDatabase({ empty = false }: TestDatabaseOptions 
 }
 
 /** A copy of a database as it is now, as a backup would hold it: whoever is connected is cut off first. */
-export async function backUp(url: string): Promise<{ url: string; restore(): Promise<void>; drop(): Promise<void> }> {
-  const { adminUrl } = inject('server')
+export async function backUp(
+  url: string,
+): Promise<{ url: string; adminUrl: string; restore(): Promise<void>; drop(): Promise<void> }> {
+  const { adminUrl, ownerUrl } = inject('server')
   const name = databaseOf(url)
   const backup = `${name}_backup`
-  const owner = decodeURIComponent(new URL(url).username)
+  const owner = decodeURIComponent(new URL(ownerUrl).username)
   await alone(adminUrl, name, `CREATE DATABASE "${backup}" TEMPLATE "${name}" OWNER "${owner}"`)
   return {
     url: onDatabase(url, backup),
+    adminUrl: onDatabase(adminUrl, backup),
     /** Puts it in the original's place, under its name. */
     async restore() {
       await asAdmin(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`)

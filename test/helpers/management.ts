@@ -44,12 +44,12 @@ export async function seedGrant(t: TestApp, grant: SeededGrant = {}): Promise<st
   const { zoomUserId = unique(), zoomAccountId = 'account-1', email = null, scopes = HOST_SCOPES } = grant
   const { status = 'connected', statusReason = null, blockedReason = null, refreshedAt = new Date() } = grant
   const id = uuidv7()
-  await t.app.pools.main.query(
+  await t.admin.query(
     `INSERT INTO grants (id, zoom_app_id, zoom_user_id, zoom_account_id, email, scopes, blocked_reason)
      SELECT $1, id, $2, $3, $4, $5, $6 FROM zoom_apps WHERE managed_by = 'environment'`,
     [id, zoomUserId, zoomAccountId, email, scopes, blockedReason],
   )
-  await t.app.pools.main.query(
+  await t.admin.query(
     'INSERT INTO grant_tokens (grant_id, status, status_reason, gen, refreshed_at) VALUES ($1, $2, $3, 1, $4)',
     [id, status, statusReason, refreshedAt],
   )

@@ -5,7 +5,7 @@ import type { FaultInput } from '../../simulator/fault-schema.ts'
 import { signRecallRequest } from '../../simulator/recall.ts'
 import { DEFAULT_MODES } from '../../simulator/seed.ts'
 import { buildApp } from '../../src/app.ts'
-import { RECALL_SECRET, startTestApp, type TestApp } from './app.ts'
+import { changed, RECALL_SECRET, startTestApp, type TestApp } from './app.ts'
 import { CLIENT_ID, rows } from './connect.ts'
 import { unique } from './management.ts'
 
@@ -103,7 +103,7 @@ export async function secondReplica(t: TestApp, env: Record<string, string> = {}
       done()
     },
   })
-  const built = await buildApp({ env: { ...t.settings, ...env }, logStream })
+  const built = await buildApp({ env: changed(t.settings, env), logStream })
   await built.prepare()
   async function bot(url: string, { id = `msg_${unique()}`, secrets = [RECALL_SECRET] } = {}) {
     const { pathname, search } = new URL(url, 'http://localhost')

@@ -70,8 +70,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     name,
     vault: createGrants({
       sql,
+      mint: sql,
       reserve: sql,
-      box: createSecretBox({ sql, keyring }),
+      box: createSecretBox({ sql, removals: sql, keyring }),
       oauth: createZoomOAuth({ http: { send: (request) => send(replica, request) } }),
       users: { me: async () => ({ outcome: 'unavailable' }) },
       credentialsOf: async () => CLIENT,

@@ -5,7 +5,7 @@ import { createGrantCipher } from '../../src/grants/cipher.ts'
 import type { GrantsOptions } from '../../src/grants/compose.ts'
 import type { Consent } from '../../src/grants/vault.ts'
 import type { LocalKeyring } from '../../src/lib/sealing.ts'
-import { type Sql, statement } from '../../src/lib/sql.ts'
+import type { Sql } from '../../src/lib/sql.ts'
 import { createSecretBox } from '../../src/secrets/box.ts'
 import { AccessTokenRefused } from '../../src/zoom/faults.ts'
 import { createActivity } from './activity.ts'
@@ -49,30 +49,30 @@ export type World = Awaited<ReturnType<typeof createWorld>>
 const TENANT_ID = '00000000-0000-7000-8000-000000000001'
 const QUERY_TIMEOUT_SECONDS = 5
 
-const LINK = statement(
-  'model_link',
-  `INSERT INTO hosts (id, tenant_id, external_user_id, grant_id, consent_epoch) VALUES ($1, $2, $3, $4, 0) ON CONFLICT DO NOTHING`,
-)
-const UNLINK = statement('model_unlink', 'DELETE FROM hosts WHERE grant_id = $1')
+const LINK = {
+  name: 'model_link',
+  text: `INSERT INTO hosts (id, tenant_id, external_user_id, grant_id, consent_epoch) VALUES ($1, $2, $3, $4, 0) ON CONFLICT DO NOTHING`,
+}
+const UNLINK = { name: 'model_unlink', text: 'DELETE FROM hosts WHERE grant_id = $1' }
 /** Time that passes for the database: everything it has written down moves into the past. */
-const AGE = statement(
-  'model_age',
-  `WITH a AS (UPDATE refresh_attempts SET started_at = started_at - $1 * interval '1 s', ended_at = ended_at - $1 * interval '1 s'
+const AGE = {
+  name: 'model_age',
+  text: `WITH a AS (UPDATE refresh_attempts SET started_at = started_at - $1 * interval '1 s', ended_at = ended_at - $1 * interval '1 s'
                 WHERE grant_id = ANY($2))
    UPDATE grant_tokens SET lease_until = lease_until - $1 * interval '1 s', refreshed_at = refreshed_at - $1 * interval '1 s',
           access_expires_at = access_expires_at - $1 * interval '1 s', intent_at = intent_at - $1 * interval '1 s'
     WHERE grant_id = ANY($2)`,
-)
-const EXPIRE = statement(
-  'model_expire',
-  'UPDATE grant_tokens SET access_expires_at = clock_timestamp() WHERE grant_id = $1',
-)
-const UNBLOCK = statement('model_unblock', 'UPDATE grants SET blocked_reason = NULL WHERE id = ANY($1)')
-const TRUTH = statement(
-  'model_truth',
-  `SELECT status, status_reason AS reason, gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt",
+}
+const EXPIRE = {
+  name: 'model_expire',
+  text: 'UPDATE grant_tokens SET access_expires_at = clock_timestamp() WHERE grant_id = $1',
+}
+const UNBLOCK = { name: 'model_unblock', text: 'UPDATE grants SET blocked_reason = NULL WHERE id = ANY($1)' }
+const TRUTH = {
+  name: 'model_truth',
+  text: `SELECT status, status_reason AS reason, gen, lease_seq AS "leaseSeq", refresh_ct AS "refreshCt",
           intent_gen IS NOT NULL AS "isIntentOpen" FROM grant_tokens WHERE grant_id = $1`,
-)
+}
 
 /** Answers that a caller may get; anything else is a defect, an unexpected error above all. */
 const CODES = [
@@ -90,7 +90,7 @@ const CODES = [
 export async function createWorld({ sql, keyring, log, zoomAppId, modes }: WorldOptions) {
   const activity = createActivity()
   const zoom = createModelZoom(modes)
-  const cipher = createGrantCipher(createSecretBox({ sql, keyring }))
+  const cipher = createGrantCipher(createSecretBox({ sql, removals: sql, keyring }))
   let passedMs = 0
   const nowMs = () => performance.now() + passedMs
   const ledger = createLedger(nowMs)

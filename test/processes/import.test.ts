@@ -44,12 +44,12 @@ function startImport(t: TestApp, file: string, tenantId: string) {
   return { child, ended }
 }
 
-/** Bots ask for tokens all the time; gives what went wrong, once it is told to stop. */
-function keepMinting(target: Replica, url: string) {
+/** Bots of several passes ask for tokens all the time; gives what went wrong, once it is told to stop. */
+function keepMinting(target: Replica, urls: string[]) {
   const state = { minted: 0, failures: [] as string[], isStopped: false }
   async function mint(): Promise<void> {
-    const { pathname, search } = new URL(url)
-    while (!state.isStopped) {
+    for (let turn = 0; !state.isStopped; turn++) {
+      const { pathname, search } = new URL(String(urls[turn % urls.length]))
       const id = `msg_${crypto.randomUUID()}`
       const headers = signRecallRequest({ secrets: [RECALL_SECRET], id, timestamp: Math.floor(Date.now() / 1000) })
       const answer = await fetch(`${target.url}${pathname}${search}`, { headers })
@@ -74,7 +74,11 @@ test('500 hosts come in from a CSV beside live traffic; killed in the middle and
   const file = await fileOf(hosts)
   const target = await startReplica({ ...t.settings, LOG_LEVEL: 'warn' })
   onTestFinished(async () => void (await target.stop('SIGKILL')))
-  const stopMinting = keepMinting(target, live.joinUrl)
+  const passes = await Promise.all(Array.from({ length: 8 }, () => t.createPass({ meeting: live.meeting })))
+  const stopMinting = keepMinting(
+    target,
+    passes.map(({ join_token_url }) => join_token_url),
+  )
 
   // in the middle: what is then on its way never reaches Zoom's books
   const hold = t.zoom.setFault({

@@ -88,7 +88,7 @@ test('keys rotate over 10,000 grants at 50 mints a second, killed once on the wa
   const stopLoad = startLoad(target, paths)
 
   // what is held is left for later: so the first run is killed in the middle, however fast this machine is
-  const holder = await t.app.pools.main.connect()
+  const holder = await t.admin.connect()
   await holder.query('BEGIN')
   await holder.query('SELECT FROM data_keys WHERE id IN (SELECT id FROM data_keys ORDER BY id OFFSET $1) FOR UPDATE', [
     GRANTS / 2,

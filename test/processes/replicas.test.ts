@@ -31,7 +31,7 @@ test('two replicas, one expired grant, 200 concurrent mints: exactly one refresh
   const pass = await hostWithPass(t)
   const replicas = await Promise.all([replica(t), replica(t)])
   t.zoom.expireAccessTokens()
-  await t.app.sql.rows({ name: 'expire', text: `UPDATE grant_tokens SET access_expires_at = now()` }, [])
+  await t.admin.query('UPDATE grant_tokens SET access_expires_at = now()')
   const before = t.zoom.refreshes
   const answers = await Promise.all(
     Array.from({ length: 200 }, (_, index) => bot(replicas[index % 2] as Replica, pass.join_token_url)),
@@ -68,7 +68,7 @@ test('SIGTERM: readiness turns, a mint in flight gets its token, its outcome is 
 test('a replica renews by itself what an announced bot is about to need, and SIGTERM still ends it with 0', async () => {
   const t = await buildTestApp()
   const pass = await hostWithPass(t)
-  const sql = (text: string) => t.app.sql.rows<{ gen: string }>({ name: text.slice(0, 20), text }, [])
+  const sql = async (text: string) => (await t.admin.query<{ gen: string }>(text)).rows
   await sql(
     `UPDATE grant_tokens SET access_expires_at = now() + interval '400 s', refreshed_at = now() - interval '3200 s'`,
   )

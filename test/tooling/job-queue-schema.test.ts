@@ -20,7 +20,7 @@ test('the migrations make the queue’s schema just as the installed pg-boss wou
 
 test('pg-boss starts on a migrated database without the right to create anything', async () => {
   const database = await createTestDatabase()
-  const boss = new PgBoss({ connectionString: database.url, schema: 'pgboss', migrate: false, createSchema: false })
+  const boss = new PgBoss({ connectionString: database.appUrl, schema: 'pgboss', migrate: false, createSchema: false })
   boss.on('error', () => {})
   onTestFinished(async () => {
     await boss.stop({ graceful: false })

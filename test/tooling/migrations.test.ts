@@ -20,7 +20,7 @@ let statements: string[]
 
 beforeEach(async () => {
   const database = await createTestDatabase({ empty: true })
-  url = database.url
+  url = database.ownerUrl
   db = new Client({ connectionString: url })
   await db.connect()
   statements = []
@@ -37,10 +37,14 @@ const apply = () =>
   applyMigrations({ connectionString: url, schemaPath: SCHEMA_PATH, migrationsDir, log: () => undefined })
 
 function state(dir = migrationsDir) {
-  return pendingMigrations((sql) => {
-    statements.push(sql)
-    return db.query(sql)
-  }, dir)
+  return pendingMigrations(
+    (sql) => {
+      statements.push(sql)
+      return db.query(sql)
+    },
+    dir,
+    [],
+  )
 }
 
 async function addMigration(sql: string): Promise<void> {
@@ -51,9 +55,9 @@ async function addMigration(sql: string): Promise<void> {
 const count = async (sql: string) => (await db.query(sql)).rows.length
 
 test('everything is pending in an empty database, nothing after migrating, and one statement tells', async () => {
-  expect(await state()).toEqual({ pending: OWN, newer: [], incompatible: [] })
+  expect(await state()).toEqual({ pending: OWN, newer: [], incompatible: [], functions: [] })
   expect(await apply()).toEqual(OWN)
-  expect(await state()).toEqual({ pending: [], newer: [], incompatible: [] })
+  expect(await state()).toEqual({ pending: [], newer: [], incompatible: [], functions: [] })
   expect(statements).toHaveLength(2)
 })
 
@@ -83,9 +87,9 @@ test("the history is the one that Prisma's CLI writes and reads: names, checksum
 test('a newer migration is reported, and as incompatible only if it says so', async () => {
   await addMigration('CREATE TABLE next (id int)')
   await apply()
-  expect(await state(MIGRATIONS_DIR)).toEqual({ pending: [], newer: [NEXT], incompatible: [] })
+  expect(await state(MIGRATIONS_DIR)).toEqual({ pending: [], newer: [NEXT], incompatible: [], functions: [] })
   await db.query('INSERT INTO schema_compatibility VALUES ($1, now())', [NEXT])
-  expect(await state(MIGRATIONS_DIR)).toEqual({ pending: [], newer: [NEXT], incompatible: [NEXT] })
+  expect(await state(MIGRATIONS_DIR)).toEqual({ pending: [], newer: [NEXT], incompatible: [NEXT], functions: [] })
 })
 
 test('a migration that fails leaves nothing behind, stays pending, and is begun again once it is mended', async () => {

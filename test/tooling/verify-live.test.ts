@@ -90,7 +90,7 @@ const withRecall = (settings: Record<string, string>) => ({
   VERIFY_MEETING_URL: `https://zoom.us/j/${settings.VERIFY_MEETING}`,
   VERIFY_RECALL_OAUTH_APP: randomUUID(),
   VERIFY_BOT_SECONDS: '2',
-  VERIFY_DATABASE_URL: t.databaseUrl,
+  VERIFY_DATABASE_URL: t.database.ownerUrl,
 })
 
 async function refreshToken() {
@@ -140,7 +140,8 @@ test('with all that it takes it sees every fact, and not one secret or token is 
   expect(notSeen).toEqual([])
   expect(facts.filter((fact) => !fact.as_assumed)).toEqual([])
   expect(status).toBe(0)
-  const secrets = [...t.zoom.issued.map(({ value }) => value), OPERATOR_KEY, RECALL_SECRET, 'pass=', t.databaseUrl]
+  const { ownerUrl } = t.database
+  const secrets = [...t.zoom.issued.map(({ value }) => value), OPERATOR_KEY, RECALL_SECRET, 'pass=', ownerUrl]
   for (const secret of secrets) expect(out.includes(secret)).toBe(false)
   expect(out).not.toContain('simulator-client-secret')
 })

@@ -78,7 +78,7 @@ export function createConnectFlowService(deps: ConnectFlowDeps) {
 
   /** Voids what the session had open, and keeps within the bounds. @throws invalid_flow, rate_limited */
   function start(tenantId: string, flow: NewFlow): Promise<void> {
-    return store.transaction(async (store) => {
+    return store.transaction(tenantId, async (store) => {
       if (flow.sessionId) {
         // held, so that of two openings at once the later one finds the flow of the other
         if (!(await store.lockSession(tenantId, flow.sessionId))) throw invalidFlow('session_unusable')

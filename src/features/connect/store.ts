@@ -1,4 +1,6 @@
-import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { type Sql, statement } from '../../lib/sql.ts'
+import { perTenant, withTenant } from '../../plugins/with-tenant.ts'
 import { ageOf } from '../../retention.ts'
 
 export type ConnectKind = 'host' | 'organization'
@@ -44,50 +46,101 @@ export interface ConsumedFlow {
   onOtherZoomUser: OnOtherZoomUser
 }
 
-/** Sessions and flows. All times are the database's: a replica's clock decides nothing. */
-export interface ConnectStore {
-  transaction<T>(work: (store: ConnectStore) => Promise<T>): Promise<T>
+interface TenantConnectStore {
   /** Gives the time at which it expires. */
   createSession(tenantId: string, session: NewSession): Promise<Date>
-  /** Before the tenant is known: a session that is neither spent nor expired. */
-  resolveSession(secretHash: Buffer): Promise<{ tenantId: string; sessionId: string; kind: ConnectKind } | null>
-  /** Holds a living session for the rest of the transaction; false when it is gone. */
-  lockSession(tenantId: string, sessionId: string): Promise<boolean>
-  /** Ends the session's unfinished flows: their states and cookies are worth nothing from here on. */
-  voidFlows(tenantId: string, sessionId: string): Promise<void>
-  countUnfinished(tenantId: string, address: string): Promise<{ ofTenant: number; ofAddress: number }>
-  /** A flow lives 10 minutes. */
-  createFlow(tenantId: string, flow: NewFlow): Promise<void>
-  /** Before the tenant is known: uses a state up, in the browser that it was given to; null changes no row. */
-  resolveFlow(stateHash: Buffer, browserHash: Buffer): Promise<ConsumedFlow | null>
   /** True for one caller only. */
   spendSession(tenantId: string, sessionId: string): Promise<boolean>
   /** Undoes a spending whose link was refused, so that the link can be opened again. */
   reviveSession(tenantId: string, sessionId: string): Promise<void>
+}
+
+/** Inside a transaction. */
+export interface OpeningStore {
+  /** Holds a living session for the rest of the transaction; false when it is gone. */
+  lockSession(tenantId: string, sessionId: string): Promise<boolean>
+  /** Ends the session's unfinished flows: their states and cookies are worth nothing from here on. */
+  voidFlows(tenantId: string, sessionId: string): Promise<void>
+  /** Of the tenant, and from the address whatever the tenant. */
+  countUnfinished(tenantId: string, address: string): Promise<{ ofTenant: number; ofAddress: number }>
+  /** A flow lives 10 minutes. */
+  createFlow(tenantId: string, flow: NewFlow): Promise<void>
+}
+
+/** Sessions and flows. All times are the database's: a replica's clock decides nothing. */
+export interface ConnectStore extends TenantConnectStore {
+  transaction<T>(tenantId: string, work: (store: OpeningStore) => Promise<T>): Promise<T>
+  /** Before the tenant is known: a session that is neither spent nor expired. */
+  resolveSession(secretHash: Buffer): Promise<{ tenantId: string; sessionId: string; kind: ConnectKind } | null>
+  /** Before the tenant is known: uses a state up, in the browser that it was given to; null changes no row. */
+  resolveFlow(stateHash: Buffer, browserHash: Buffer): Promise<ConsumedFlow | null>
   purgeExpiredAcrossTenants(): Promise<{ sessions: number; flows: number }>
 }
 
-/** The one writer of `connect_sessions` and `connect_flows`. */
-const AGE = { flows: Prisma.raw(ageOf('connect_flows')), sessions: Prisma.raw(ageOf('connect_sessions')) }
+const RESOLVE_SESSION = statement(
+  'connect_session_resolve',
+  `SELECT tenant_id::text AS "tenantId", id::text AS "sessionId", kind
+     FROM connect_sessions WHERE secret_hash = $1 AND spent_at IS NULL AND expires_at > now()`,
+)
+/**
+ * One statement decides between callbacks in parallel. It reads the row twice (f, o): the verifier is returned as it was before it is
+ * erased. $1 state, $2 browser
+ */
+const RESOLVE_FLOW = statement(
+  'connect_flow_resolve',
+  `UPDATE connect_flows f SET consumed_at = now(), verifier_ct = NULL
+     FROM connect_flows o
+     JOIN tenants t ON t.id = o.tenant_id
+     LEFT JOIN connect_sessions s ON s.tenant_id = o.tenant_id AND s.id = o.session_id
+    WHERE f.id = o.id AND f.state_hash = $1 AND f.browser_hash = $2
+      AND f.consumed_at IS NULL AND f.expires_at > now()
+      AND (o.session_id IS NULL OR (s.spent_at IS NULL AND s.expires_at > now()))
+   RETURNING f.id::text, f.tenant_id::text AS "tenantId", t.name AS "tenantName", f.zoom_app_id::text AS "zoomAppId",
+             f.redirect_uri AS "redirectUri", o.verifier_ct AS "verifierCt", f.session_id::text AS "sessionId",
+             COALESCE(s.kind, 'host') AS kind, s.external_user_id AS "externalUserId", s.return_url AS "returnUrl",
+             s.expected_email AS "expectedEmail", COALESCE(s.on_other_zoom_user, 'refuse') AS "onOtherZoomUser"`,
+)
+const COUNT_UNFINISHED = statement(
+  'connect_flows_unfinished',
+  `SELECT (SELECT count(*)::int FROM connect_flows
+            WHERE tenant_id = $1 AND consumed_at IS NULL AND expires_at > now()) AS "ofTenant",
+          (SELECT count(*)::int FROM connect_flows
+            WHERE address = $2 AND consumed_at IS NULL AND expires_at > now()) AS "ofAddress"`,
+)
+const PURGE_FLOWS = statement(
+  'connect_flows_purge',
+  `DELETE FROM connect_flows WHERE expires_at < now() - ${ageOf('connect_flows')} RETURNING 1`,
+)
+/** A day longer than they live, for whoever looks into a question about one. */
+const PURGE_SESSIONS = statement(
+  'connect_sessions_purge',
+  `DELETE FROM connect_sessions WHERE expires_at < now() - ${ageOf('connect_sessions')} RETURNING 1`,
+)
 
-export function createConnectStore(db: PrismaClient | Prisma.TransactionClient): ConnectStore {
+/** The one writer of `connect_sessions` and `connect_flows`. */
+export function createConnectStore(prisma: PrismaClient, sql: Sql): ConnectStore {
   return {
-    ...sessionStatements(db),
-    ...flowStatements(db),
-    transaction: (work) =>
-      '$transaction' in db
-        ? db.$transaction((inner) => work(createConnectStore(inner)))
-        : Promise.reject(new Error('a transaction is open already')),
+    ...perTenant(prisma, tenantStore),
+    transaction: (tenantId, work) => withTenant(prisma, tenantId, (tx) => work(openingStore(tx))),
+    async resolveSession(secretHash) {
+      const [row] = await sql.rows<{ tenantId: string; sessionId: string; kind: ConnectKind }>(RESOLVE_SESSION, [
+        secretHash,
+      ])
+      return row ?? null
+    },
+    async resolveFlow(stateHash, browserHash) {
+      const [row] = await sql.rows<ConsumedFlow>(RESOLVE_FLOW, [stateHash, browserHash])
+      return row ?? null
+    },
     async purgeExpiredAcrossTenants() {
-      const flows = await db.$executeRaw`DELETE FROM connect_flows WHERE expires_at < now() - ${AGE.flows}`
-      // A day longer than they live, for whoever looks into a question about one.
-      const sessions = await db.$executeRaw`DELETE FROM connect_sessions WHERE expires_at < now() - ${AGE.sessions}`
+      const { length: flows } = await sql.rows(PURGE_FLOWS, [])
+      const { length: sessions } = await sql.rows(PURGE_SESSIONS, [])
       return { sessions, flows }
     },
   }
 }
 
-function sessionStatements(db: Prisma.TransactionClient) {
+function tenantStore(db: Prisma.TransactionClient): TenantConnectStore {
   return {
     async createSession(tenantId: string, session: NewSession): Promise<Date> {
       const { id, secretHash, kind, externalUserId, zoomAppId, returnUrl, expectedEmail, onOtherZoomUser } = session
@@ -100,20 +153,6 @@ function sessionStatements(db: Prisma.TransactionClient) {
       const [row] = rows
       if (!row) throw new Error('an insert gave no row')
       return row.expiresAt
-    },
-    async resolveSession(secretHash: Buffer) {
-      const rows = await db.$queryRaw<{ tenantId: string; sessionId: string; kind: ConnectKind }[]>`
-        SELECT tenant_id::text AS "tenantId", id::text AS "sessionId", kind
-          FROM connect_sessions
-         WHERE secret_hash = ${secretHash} AND spent_at IS NULL AND expires_at > now()`
-      return rows[0] ?? null
-    },
-    async lockSession(tenantId: string, sessionId: string): Promise<boolean> {
-      const rows = await db.$queryRaw<unknown[]>`
-        SELECT 1 FROM connect_sessions
-         WHERE tenant_id = ${tenantId}::uuid AND id = ${sessionId}::uuid AND spent_at IS NULL AND expires_at > now()
-           FOR UPDATE`
-      return rows.length > 0
     },
     async spendSession(tenantId: string, sessionId: string): Promise<boolean> {
       // no look at expires_at: whoever came back from Zoom in time is not sent away for the seconds that the exchange took
@@ -129,20 +168,24 @@ function sessionStatements(db: Prisma.TransactionClient) {
   }
 }
 
-function flowStatements(db: Prisma.TransactionClient) {
+function openingStore(db: Prisma.TransactionClient): OpeningStore {
   return {
+    async lockSession(tenantId: string, sessionId: string): Promise<boolean> {
+      const rows = await db.$queryRaw<unknown[]>`
+        SELECT 1 FROM connect_sessions
+         WHERE tenant_id = ${tenantId}::uuid AND id = ${sessionId}::uuid AND spent_at IS NULL AND expires_at > now()
+           FOR UPDATE`
+      return rows.length > 0
+    },
     async voidFlows(tenantId: string, sessionId: string): Promise<void> {
       await db.$executeRaw`
         DELETE FROM connect_flows
          WHERE tenant_id = ${tenantId}::uuid AND session_id = ${sessionId}::uuid AND consumed_at IS NULL`
     },
-    async countUnfinished(tenantId: string, address: string) {
-      const rows = await db.$queryRaw<{ ofTenant: number; ofAddress: number }[]>`
-        SELECT (SELECT count(*)::int FROM connect_flows
-                 WHERE tenant_id = ${tenantId}::uuid AND consumed_at IS NULL AND expires_at > now()) AS "ofTenant",
-               (SELECT count(*)::int FROM connect_flows
-                 WHERE address = ${address} AND consumed_at IS NULL AND expires_at > now()) AS "ofAddress"`
-      return rows[0] ?? { ofTenant: 0, ofAddress: 0 }
+    async countUnfinished(tenantId, address) {
+      type Counts = { ofTenant: number; ofAddress: number }
+      const [row] = await db.$queryRawUnsafe<Counts[]>(COUNT_UNFINISHED.text, tenantId, address)
+      return row ?? { ofTenant: 0, ofAddress: 0 }
     },
     async createFlow(tenantId: string, flow: NewFlow): Promise<void> {
       const { id, sessionId, zoomAppId, stateHash, browserHash, verifierCt, redirectUri, address } = flow
@@ -151,23 +194,6 @@ function flowStatements(db: Prisma.TransactionClient) {
                                    redirect_uri, address, expires_at)
         VALUES (${id}::uuid, ${tenantId}::uuid, ${sessionId}::uuid, ${zoomAppId}::uuid, ${stateHash}, ${browserHash},
                 ${verifierCt}, ${redirectUri}, ${address}, now() + interval '10 minutes')`
-    },
-    async resolveFlow(stateHash: Buffer, browserHash: Buffer): Promise<ConsumedFlow | null> {
-      // One statement decides between callbacks in parallel. It reads the row twice (f, o): the verifier is returned as it was
-      // before it is erased.
-      const rows = await db.$queryRaw<ConsumedFlow[]>`
-        UPDATE connect_flows f SET consumed_at = now(), verifier_ct = NULL
-          FROM connect_flows o
-          JOIN tenants t ON t.id = o.tenant_id
-          LEFT JOIN connect_sessions s ON s.tenant_id = o.tenant_id AND s.id = o.session_id
-         WHERE f.id = o.id AND f.state_hash = ${stateHash} AND f.browser_hash = ${browserHash}
-           AND f.consumed_at IS NULL AND f.expires_at > now()
-           AND (o.session_id IS NULL OR (s.spent_at IS NULL AND s.expires_at > now()))
-        RETURNING f.id::text, f.tenant_id::text AS "tenantId", t.name AS "tenantName", f.zoom_app_id::text AS "zoomAppId",
-                  f.redirect_uri AS "redirectUri", o.verifier_ct AS "verifierCt", f.session_id::text AS "sessionId",
-                  COALESCE(s.kind, 'host') AS kind, s.external_user_id AS "externalUserId", s.return_url AS "returnUrl",
-                  s.expected_email AS "expectedEmail", COALESCE(s.on_other_zoom_user, 'refuse') AS "onOtherZoomUser"`
-      return rows[0] ?? null
     },
   }
 }

@@ -1,4 +1,5 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 import { filterConditions, HOST_COLUMNS, type Host, type HostFilter } from './store.ts'
 
 /** A pass whose bot will ask a host's grant for a token. */
@@ -69,7 +70,9 @@ function toRanked({ passId, meetingId, joinAt, joinAtUs, asOfUs, ...host }: Rank
 }
 
 /** Reads passes and meetings beside hosts: which host is needed next. */
-export function createNextPassStore(db: PrismaClient): NextPassStore {
+export const createNextPassStore = (prisma: PrismaClient): NextPassStore => perTenant(prisma, tenantStore)
+
+function tenantStore(db: Prisma.TransactionClient): NextPassStore {
   return {
     async rank(tenantId, filter, limit, after) {
       const position = after === null ? null : parsePosition(after)

@@ -1,6 +1,8 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { isUniqueViolation } from '../../lib/database-errors.ts'
+import { type Sql, statement } from '../../lib/sql.ts'
 import { linkedSyncSql, type SyncState } from '../../plugins/sync-state.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 
 /** A tenant's connected Zoom user: the link and the state of its grant, never its tokens. */
 export interface Host {
@@ -35,15 +37,13 @@ export interface NewHost {
   consentEpoch: number
 }
 
-export interface HostStore {
+interface TenantHostStore {
   byId(tenantId: string, id: string): Promise<Host | null>
   byExternalUserId(tenantId: string, externalUserId: string): Promise<Host | null>
   list(tenantId: string, filter: HostFilter, limit: number, afterId: string | null): Promise<Host[]>
   idsOf(tenantId: string, limit: number): Promise<string[]>
   /** False where the tenant knows the external user id or the grant already. */
   add(tenantId: string, host: NewHost): Promise<boolean>
-  /** Whether one Zoom user is behind both grants, also where his data was erased since. */
-  isSameZoomUser(grantId: string, otherGrantId: string): Promise<boolean>
   /** A new consent for the same grant. */
   renew(tenantId: string, id: string, grantId: string, consentEpoch: number): Promise<boolean>
   /**
@@ -57,6 +57,11 @@ export interface HostStore {
   ): Promise<'done' | 'moved' | 'grant_taken'>
   /** Gives the grant that the host had; null where there is no such host. Mappings that the tenant made itself stay. */
   remove(tenantId: string, id: string): Promise<string | null>
+}
+
+export interface HostStore extends TenantHostStore {
+  /** Whether one Zoom user is behind both grants, also where his data was erased since. */
+  isSameZoomUser(grantId: string, otherGrantId: string): Promise<boolean>
 }
 
 /** Of `host_states`. */
@@ -76,7 +81,24 @@ export const filterConditions = (filter: HostFilter): Prisma.Sql[] => [
   ...(filter.email === undefined ? [] : [Prisma.sql`AND lower(email) = lower(${filter.email})`]),
 ]
 
-export function createHostStore(db: PrismaClient): HostStore {
+/** A grant that nobody of the tenant links yet is no tenant's to see. */
+const IS_SAME = statement(
+  'host_is_same_zoom_user',
+  `SELECT starts_with(erased_zoom_user(a.zoom_app_id, a.zoom_user_id), erased_zoom_user(a.zoom_app_id, b.zoom_user_id)) AS "isSame"
+     FROM grants a, grants b WHERE a.id = $1 AND b.id = $2`,
+)
+
+export function createHostStore(prisma: PrismaClient, sql: Sql): HostStore {
+  return {
+    ...perTenant(prisma, tenantStore),
+    async isSameZoomUser(grantId, otherGrantId) {
+      const [row] = await sql.rows<{ isSame: boolean }>(IS_SAME, [grantId, otherGrantId])
+      return row?.isSame ?? false
+    },
+  }
+}
+
+function tenantStore(db: Prisma.TransactionClient): TenantHostStore {
   return {
     async byId(tenantId, id) {
       const [row] = await db.$queryRaw<Host[]>`
@@ -103,12 +125,6 @@ export function createHostStore(db: PrismaClient): HostStore {
       const { count } = await db.host.createMany({ data: [{ ...host, tenantId }], skipDuplicates: true })
       return count > 0
     },
-    async isSameZoomUser(grantId, otherGrantId) {
-      const [row] = await db.$queryRaw<{ isSame: boolean }[]>`
-        SELECT starts_with(erased_zoom_user(a.zoom_app_id, a.zoom_user_id), erased_zoom_user(a.zoom_app_id, b.zoom_user_id)) AS "isSame"
-          FROM grant_states a, grant_states b WHERE a.grant_id = ${grantId}::uuid AND b.grant_id = ${otherGrantId}::uuid`
-      return row?.isSame ?? false
-    },
     async renew(tenantId, id, grantId, consentEpoch) {
       // an older flow that ends later must not take a newer consent back
       const count = await db.$executeRaw`
@@ -118,14 +134,12 @@ export function createHostStore(db: PrismaClient): HostStore {
     },
     async regrant(tenantId, { id, externalUserId, grantId }, { isOtherZoomUser, ...next }) {
       try {
-        return await db.$transaction(async (db) => {
-          const data = { ...next, connectedAt: new Date() }
-          const { count } = await db.host.updateMany({ where: { tenantId, id, grantId }, data })
-          if (count === 0) return 'moved'
-          const found = { tenantId, externalUserId, source: { not: 'api' } }
-          if (isOtherZoomUser) await db.meeting.deleteMany({ where: found })
-          return 'done'
-        })
+        const data = { ...next, connectedAt: new Date() }
+        const { count } = await db.host.updateMany({ where: { tenantId, id, grantId }, data })
+        if (count === 0) return 'moved'
+        const found = { tenantId, externalUserId, source: { not: 'api' } }
+        if (isOtherZoomUser) await db.meeting.deleteMany({ where: found })
+        return 'done'
       } catch (error) {
         if (isUniqueViolation(error)) return 'grant_taken'
         throw error

@@ -1,4 +1,4 @@
-import { type Sql, statement } from '../../lib/sql.ts'
+import { type MintSql, mintStatement, type Sql, statement } from '../../lib/sql.ts'
 import type { ListedUser } from '../../zoom/account-users.ts'
 import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID, ownHost } from './links.ts'
@@ -76,7 +76,7 @@ const OWNERS = `
         FOR KEY SHARE OF o)`
 
 /** As a host's own list or answer would: see sync-store and lookup-store. $1 grant, $2 words, $3 when it was asked for, $4 source */
-const MAP = statement(
+const MAP = mintStatement(
   'account_meetings_map',
   `WITH ${OWNERS},
    mapped AS (
@@ -140,8 +140,21 @@ const FORGET_USER = statement(
    SELECT (SELECT count(*) FROM left_account)::int + (SELECT count(*) FROM forgotten)::int AS count`,
 )
 
+/** What an account's admin is told of a number while a bot waits. Throws store_unavailable. */
+export function createAccountMap(sql: MintSql) {
+  return {
+    /** Each number once. `askedAt`: before the question to Zoom. */
+    async map(grantId: string, words: AccountWord[], askedAt: Date, source: 'sync' | 'lookup'): Promise<void> {
+      if (words.length > 0) await sql.rows(MAP, [grantId, JSON.stringify(words), askedAt, source])
+    },
+  }
+}
+
+export type AccountMap = ReturnType<typeof createAccountMap>
+
 /** Users of accounts that admins connected as a whole, and what that does to the map. Every function throws store_unavailable. */
 export function createAccountStore(sql: Sql) {
+  const { map } = createAccountMap(sql)
   return {
     /** Each user once. */
     async listed(grantId: string, { users, at, since }: ListedPage): Promise<void> {
@@ -165,12 +178,10 @@ export function createAccountStore(sql: Sql) {
       const [row] = await sql.rows<{ meetings: number }>(TOTALS, [grantId])
       return row?.meetings ?? 0
     },
-    /** Each number once. `askedAt`: before the question to Zoom. */
-    async map(grantId: string, words: AccountWord[], askedAt: Date, source: 'sync' | 'lookup'): Promise<void> {
-      if (words.length === 0) return
-      const said = JSON.stringify(words)
-      await sql.rows(MAP, [grantId, said, askedAt, source])
-      if (source === 'sync') await sql.rows(SEE, [grantId, said])
+    /** What its lists show: each number once. `askedAt`: before the question to Zoom. */
+    async mapListed(grantId: string, words: AccountWord[], askedAt: Date): Promise<void> {
+      await map(grantId, words, askedAt, 'sync')
+      if (words.length > 0) await sql.rows(SEE, [grantId, JSON.stringify(words)])
     },
     /** The users of this app's accounts are listed soon: gives whether anybody links the account. */
     async usersWanted(zoomAppId: string, zoomAccountId: string): Promise<boolean> {

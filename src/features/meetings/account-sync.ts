@@ -57,7 +57,7 @@ export function createAccountSync(deps: AccountSyncDeps) {
         await accounts.listed(grantId, { users, at, since })
         // personal rooms are in no list of meetings
         const rooms = users.flatMap(({ zoomUserId, pmi }) => (pmi === null ? [] : [{ meetingId: pmi, zoomUserId }]))
-        await accounts.map(grantId, [...new Map(rooms.map((room) => [room.meetingId, room])).values()], askedAt, 'sync')
+        await accounts.mapListed(grantId, [...new Map(rooms.map((room) => [room.meetingId, room])).values()], askedAt)
         flight.meetings = await accounts.totals(grantId)
         await store.progress(grantId, begun, flight.meetings)
       },
@@ -70,7 +70,7 @@ export function createAccountSync(deps: AccountSyncDeps) {
     const keep = async (listed: ListedMeeting[], askedAt: Date) => {
       const fresh = freshNumbersOf(listed, zoomUserId, found)
       const words = fresh.map((meetingId) => ({ meetingId, zoomUserId }))
-      await accounts.map(grantId, words, askedAt, 'sync')
+      await accounts.mapListed(grantId, words, askedAt)
       for (const meetingId of fresh) found.add(meetingId)
       await store.progress(grantId, begun, meetings)
     }

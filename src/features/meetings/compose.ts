@@ -17,7 +17,7 @@ type MeetingsOptions = Pick<MeetingDeps, 'cursors'> &
 export function createMeetings({ prisma, sql, cursors, jobQueue, count, ...deps }: MeetingsOptions) {
   return {
     meetings: createMeetingService({
-      store: createMeetingStore(prisma),
+      store: createMeetingStore(prisma, sql),
       eventStore: createMeetingEventStore(sql),
       cursors,
     }),

@@ -1,4 +1,4 @@
-import { type Sql, statement } from '../../lib/sql.ts'
+import { type MintSql, mintStatement } from '../../lib/sql.ts'
 import { DECIDE, isDeletedSince, isGoneSince } from './conflict-rule.ts'
 import { IS_OF_CONSENT, NEW_ID } from './links.ts'
 
@@ -37,7 +37,7 @@ const ever = { meetingId: '$2', observedAt: "'-infinity'" }
  * hosts of the tenant's last mints, then hosts that were connected last; a grant once. Blocked ones, ones that must reconnect and ones whose consent lacks every scope for it are
  * left out: Zoom's answer is known. $1 tenant, $2 meeting, $3 scopes
  */
-const ASKING = statement(
+const ASKING = mintStatement(
   'meeting_lookup_candidates',
   `WITH named AS (
      SELECT o.external_user_id, max(p.id::text) AS rank
@@ -77,7 +77,7 @@ const ASKING = statement(
 )
 
 /** In every tenant that links the grant, as an event would be, but for those who took it away. $1 grant, $2 meeting, $3 when it was asked */
-const FOUND = statement(
+const FOUND = mintStatement(
   'meeting_lookup_found',
   `INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source, observed_at)
    SELECT ${NEW_ID}, h.tenant_id, $2, h.external_user_id, 'lookup', $3
@@ -97,7 +97,7 @@ const FOUND = statement(
 export type LookupStore = ReturnType<typeof createLookupStore>
 
 /** Reads whom to ask about a meeting, and writes what Zoom answered. Every function throws store_unavailable. */
-export function createLookupStore(sql: Sql) {
+export function createLookupStore(sql: MintSql) {
   return {
     async asking(tenantId: string, meetingId: string, scopes: string[]): Promise<Asking> {
       const [row] = await sql.rows<Asking>(ASKING, [tenantId, meetingId, scopes])

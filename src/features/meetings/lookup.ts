@@ -6,7 +6,7 @@ import type { Semaphore } from '../../lib/semaphore.ts'
 import { createSingleFlight } from '../../lib/single-flight.ts'
 import type { ZoomMeetingOwner } from '../../zoom/meeting-owner.ts'
 import { MEETING_SCOPES } from '../../zoom/scopes.ts'
-import type { AccountStore } from './account-store.ts'
+import type { AccountMap } from './account-store.ts'
 import type { Candidate, LookupStore } from './lookup-store.ts'
 
 /**
@@ -19,7 +19,7 @@ type Answer = { zoomUserId: string } | 'no' | 'no_scope' | 'unknown' | 'quota'
 
 export interface LookupDeps {
   store: LookupStore
-  accounts: Pick<AccountStore, 'map'>
+  accounts: AccountMap
   vault: Pick<GrantVault, 'withAccessToken'>
   ownerOf: ZoomMeetingOwner['ownerOf']
   /** Calls to Zoom per tenant. */

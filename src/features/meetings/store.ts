@@ -1,4 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
+import { type Sql, statement } from '../../lib/sql.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 import { DECIDE, isGoneSince } from './conflict-rule.ts'
 
 export type MappingSource = 'api' | 'event' | 'sync' | 'lookup'
@@ -31,7 +33,7 @@ export interface Replaced {
   observed_at: string
 }
 
-export interface MeetingStore {
+interface TenantMeetingStore {
   get(tenantId: string, meetingId: string): Promise<Mapping | null>
   list(
     tenantId: string,
@@ -44,6 +46,11 @@ export interface MeetingStore {
    * others name a host or organization that the tenant does not have.
    */
   put(tenantId: string, rows: { id: string; meetingId: string; target: MappingTarget }[]): Promise<Set<string>>
+  /** Also notes under the new `id` that it was taken away. */
+  remove(tenantId: string, meetingId: string, id: string): Promise<boolean>
+}
+
+export interface MeetingStore extends TenantMeetingStore {
   /** Keeps whose meeting it is, known host or not, where the conflict rule lets it. `observedAt` null: now. */
   map(
     tenantId: string,
@@ -52,8 +59,6 @@ export interface MeetingStore {
       | { organizationId: string }
     ),
   ): Promise<void>
-  /** Also notes under the new `id` that it was taken away. */
-  remove(tenantId: string, meetingId: string, id: string): Promise<boolean>
 }
 
 const MAPPINGS = Prisma.sql`
@@ -62,16 +67,36 @@ const MAPPINGS = Prisma.sql`
     FROM meetings m LEFT JOIN hosts h ON h.tenant_id = m.tenant_id AND h.external_user_id = m.external_user_id`
 
 const REPLACE = Prisma.raw(DECIDE)
-const IS_GONE = Prisma.raw(
-  isGoneSince({
-    tenantId: 'given.tenant_id',
-    meetingId: 'given.meeting_id',
-    externalUserId: 'given.external_user_id',
-    observedAt: 'given.observed_at',
-  }),
+const IS_GONE = isGoneSince({
+  tenantId: 'given.tenant_id',
+  meetingId: 'given.meeting_id',
+  externalUserId: 'given.external_user_id',
+  observedAt: 'given.observed_at',
+})
+/** Looks at the marks of events, which are no tenant's. $1 id, $2 tenant, $3 meeting, $4 user, $5 organization, $6 source, $7 when */
+const MAP = statement(
+  'meeting_map',
+  `WITH given AS (
+     SELECT $1::uuid AS id, $2::uuid AS tenant_id, $3::text AS meeting_id, $4::text AS external_user_id, $5::uuid AS organization_id,
+            $6::text AS source, COALESCE($7::timestamptz, now()) AS observed_at)
+   INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at)
+   SELECT id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at FROM given
+    WHERE source = 'api' OR NOT ${IS_GONE}
+   ${DECIDE}`,
 )
 
-export function createMeetingStore(db: PrismaClient): MeetingStore {
+export function createMeetingStore(prisma: PrismaClient, sql: Sql): MeetingStore {
+  return {
+    ...perTenant(prisma, tenantStore),
+    async map(tenantId, { id, meetingId, source, observedAt, ...target }) {
+      const externalUserId = 'externalUserId' in target ? target.externalUserId : null
+      const organizationId = 'organizationId' in target ? target.organizationId : null
+      await sql.rows(MAP, [id, tenantId, meetingId, externalUserId, organizationId, source, observedAt])
+    },
+  }
+}
+
+function tenantStore(db: Prisma.TransactionClient): TenantMeetingStore {
   return {
     async get(tenantId, meetingId) {
       const [row] = await db.$queryRaw<Mapping[]>`
@@ -108,19 +133,6 @@ export function createMeetingStore(db: PrismaClient): MeetingStore {
          ORDER BY "meetingId"
         ${REPLACE} RETURNING meeting_id AS "meetingId"`
       return new Set(stored.map(({ meetingId }) => meetingId))
-    },
-    async map(tenantId, row) {
-      const externalUserId = 'externalUserId' in row ? row.externalUserId : null
-      const organizationId = 'organizationId' in row ? row.organizationId : null
-      await db.$executeRaw`
-        WITH given AS (
-          SELECT ${row.id}::uuid AS id, ${tenantId}::uuid AS tenant_id, ${row.meetingId}::text AS meeting_id,
-                 ${externalUserId}::text AS external_user_id, ${organizationId}::uuid AS organization_id,
-                 ${row.source}::text AS source, COALESCE(${row.observedAt}::timestamptz, now()) AS observed_at)
-        INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at)
-        SELECT id, tenant_id, meeting_id, external_user_id, organization_id, source, observed_at FROM given
-         WHERE source = 'api' OR NOT ${IS_GONE}
-        ${REPLACE}`
     },
     async remove(tenantId, meetingId, id) {
       const removed = await db.$queryRaw<object[]>`

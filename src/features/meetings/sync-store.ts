@@ -128,7 +128,7 @@ const MAP = statement(
    ${noteUnannounced('true')}`,
 )
 /** What an organization found of the user's while he was being linked. $1 grant */
-const ADOPT = statement('meeting_sync_adopt', `SELECT adopt_meetings(h) FROM hosts h WHERE h.grant_id = $1`)
+const ADOPT = statement('meeting_sync_adopt', `SELECT adopt_meetings(h)::text FROM hosts h WHERE h.grant_id = $1`)
 /** The same meetings, of the same host, known from a source that stands over this one: a sign of life, at most one a day. */
 const SEE = statement(
   'meeting_sync_see',

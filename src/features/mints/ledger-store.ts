@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { createBatcher } from '../../lib/batcher.ts'
-import { type Sql, statement } from '../../lib/sql.ts'
+import { type MintSql, mintStatement, type Sql, statement } from '../../lib/sql.ts'
 import { leastIdOf } from '../../retention.ts'
 import { COLUMNS, OPEN_LENT, OPEN_PLAIN, OPEN_STATEMENTS, TARGET_NOW } from './open-statements.ts'
 
@@ -68,7 +68,7 @@ const OPENS_PER_STATEMENT = Math.max(...OPEN_STATEMENTS.map(({ size }) => size))
 
 const MAX_INT4 = 2 ** 31 - 1
 
-const SETTLE = statement(
+const SETTLE = mintStatement(
   'mint_settle',
   `UPDATE mints m
       SET outcome = u.outcome, reason = u.reason, zoom_status = u.zoom_status, zoom_code = u.zoom_code,
@@ -79,7 +79,7 @@ const SETTLE = statement(
 )
 
 /** A refused authentication of a known pass: listed, at most 100 of them per pass. */
-const REFUSED = statement(
+const REFUSED = mintStatement(
   'mint_refused',
   `WITH p AS (
      UPDATE passes SET refused_count = refused_count + 1 WHERE id = $1 AND refused_count < 100
@@ -107,12 +107,12 @@ function valuesOf(requests: OpenRequest[], size: number): (string | null)[] {
 export type LedgerStore = ReturnType<typeof createLedgerStore>
 
 /** Writes `mints` and `seen_webhook_ids`, and in the same statement the counters of the pass (ADR 0007). */
-export function createLedgerStore(sql: Sql) {
+export function createLedgerStore({ sql, mint }: { sql: Sql; mint: MintSql }) {
   async function openAll(requests: OpenRequest[]): Promise<(OpenedRow | null)[]> {
     const chosen = OPEN_STATEMENTS.find(({ size }) => size >= requests.length)
     if (!chosen) throw new Error('more mints than one statement opens')
     const values = valuesOf(requests, chosen.size)
-    const rows = await sql.rows<OpenedRow & { mintId: string }>(chosen.statement, values)
+    const rows = await mint.rows<OpenedRow & { mintId: string }>(chosen.statement, values)
     const byMint = new Map(rows.map((row) => [row.mintId, row]))
     return requests.map(({ mintId }) => byMint.get(mintId) ?? null)
   }
@@ -148,17 +148,17 @@ export function createLedgerStore(sql: Sql) {
     }): Promise<OpenedRow | null> {
       const { tenantId, kind, webhookId, secretId, mintId, requestId, meetingId } = values
       const parameters = [tenantId, kind, webhookId, secretId, mintId, requestId, meetingId]
-      const [row] = await sql.rows<OpenedRow>(OPEN_PLAIN, parameters)
+      const [row] = await mint.rows<OpenedRow>(OPEN_PLAIN, parameters)
       return row ?? null
     },
     /** Whom the map says now: nothing is opened. */
     async targetNow(tenantId: string, meetingId: string, kind: string): Promise<TargetRow> {
-      const [row] = await sql.rows<TargetRow>(TARGET_NOW, [tenantId, meetingId, kind])
+      const [row] = await mint.rows<TargetRow>(TARGET_NOW, [tenantId, meetingId, kind])
       return row as TargetRow
     },
     /** Null where the tenant has no such host. */
     async openLent(tenantId: string, hostId: string, mintId: string, requestId: string): Promise<LentRow | null> {
-      const [row] = await sql.rows<LentRow>(OPEN_LENT, [tenantId, hostId, mintId, requestId])
+      const [row] = await mint.rows<LentRow>(OPEN_LENT, [tenantId, hostId, mintId, requestId])
       return row ?? null
     },
     async settle(batch: Settlement[]): Promise<void> {
@@ -171,10 +171,10 @@ export function createLedgerStore(sql: Sql) {
         duration_ms: durationMs,
         host_id: hostId,
       }))
-      await sql.rows(SETTLE, [JSON.stringify(rows)])
+      await mint.rows(SETTLE, [JSON.stringify(rows)])
     },
     async recordRefusal(passId: string, mintId: string, kind: string, reason: string, requestId: string) {
-      await sql.rows(REFUSED, [passId, mintId, kind, reason, requestId])
+      await mint.rows(REFUSED, [passId, mintId, kind, reason, requestId])
     },
     /** Some of the rows past their age; gives how many. */
     async purgeAcrossTenants(limit: number): Promise<number> {

@@ -1,4 +1,4 @@
-import { statement } from '../../lib/sql.ts'
+import { mintStatement } from '../../lib/sql.ts'
 
 const sourceJson = (view: string) =>
   `json_build_object('id', ${view}.id, 'grantId', ${view}.grant_id, 'status', ${view}.status,
@@ -45,7 +45,7 @@ const rowAt = (index: number) =>
  * Postgres would count it again for every row of `passes` that it looks at.
  */
 const openStatement = (size: number) =>
-  statement(
+  mintStatement(
     `mint_open_${size}`,
     `WITH q (pass_id, kind, webhook_id, secret_id, mint_id, request_id) AS (
      VALUES ${Array.from({ length: size }, (_, index) => `(${rowAt(index)})`).join(', ')}),
@@ -101,7 +101,7 @@ export const OPEN_STATEMENTS = [1, 4, 16].map((size) => ({ size, statement: open
  * The same for one plain callback URL, which has no pass: bound to its meeting.
  * $1 tenant, $2 kind, $3 webhook id, $4 secret row, $5 mint, $6 request, $7 meeting
  */
-export const OPEN_PLAIN = statement(
+export const OPEN_PLAIN = mintStatement(
   'mint_open_plain',
   `WITH p AS (
      SELECT id AS tenant_id, $7::text AS meeting_id, NULL::text AS external_user_id
@@ -121,7 +121,7 @@ export const OPEN_PLAIN = statement(
 )
 
 /** Who can open the door now, for a mint that is open already. $1 tenant, $2 meeting, $3 kind */
-export const TARGET_NOW = statement(
+export const TARGET_NOW = mintStatement(
   'mint_target_now',
   `WITH p AS (SELECT $1::uuid AS tenant_id, $2::text AS meeting_id, NULL::text AS external_user_id),
    ${targetOf('$3::text')}
@@ -129,7 +129,7 @@ export const TARGET_NOW = statement(
 )
 
 /** The same for a backend's own call, which has neither pass nor meeting. $1 tenant, $2 host, $3 mint, $4 request */
-export const OPEN_LENT = statement(
+export const OPEN_LENT = mintStatement(
   'mint_open_lent',
   `WITH h AS (SELECT * FROM host_states WHERE tenant_id = $1 AND id = $2),
    m AS (

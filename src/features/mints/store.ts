@@ -1,4 +1,5 @@
 import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 
 /** One token handed out or refused, as the ledger knows it. */
@@ -47,7 +48,9 @@ const select = {
   createdAt: true,
 } satisfies Prisma.MintSelect
 
-export function createMintStore(db: PrismaClient): MintStore {
+export const createMintStore = (prisma: PrismaClient): MintStore => perTenant(prisma, tenantStore)
+
+function tenantStore(db: Prisma.TransactionClient): MintStore {
   return {
     async list(tenantId, { meetingId, passId, outcome, kind }, limit, afterId) {
       const where = {

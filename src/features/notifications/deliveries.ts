@@ -126,13 +126,13 @@ export function createDeliveryService(deps: DeliveryDeps) {
     ) {
       await endpoints.require(owner, endpointId)
       const scope = listScope(endpointId, status)
-      const rows = await store.list(endpointId, status, page.limit + 1, cursors.decode(scope, page.cursor))
+      const rows = await store.list(owner, endpointId, status, page.limit + 1, cursors.decode(scope, page.cursor))
       return toPage(rows, page.limit, (position) => cursors.encode(scope, position))
     },
     /** Sends the same event again, under the same id. @throws not_found */
     async redeliver(owner: string | null, endpointId: string, deliveryId: string): Promise<Delivery> {
       await endpoints.require(owner, endpointId)
-      const delivery = await store.restart(endpointId, deliveryId)
+      const delivery = await store.restart(owner, endpointId, deliveryId)
       if (!delivery) throw new AppError('not_found', 'No such delivery.')
       return delivery
     },

@@ -87,8 +87,9 @@ export function createEndpointService({ store, box, cursors, allowsLoopback, now
       checkUrl(url)
       const place = { id: uuidv7(), tenantId: owner }
       const created = await store.create(
+        owner,
         {
-          ...place,
+          id: place.id,
           url,
           description,
           events,
@@ -130,7 +131,7 @@ export function createEndpointService({ store, box, cursors, allowsLoopback, now
           previousSecretCt: await sealed(row, 'previous_secret_ct', generation, former),
           previousSecretUntil: new Date(now() + OVERLAP_MS),
         }
-        if (await store.replaceSecrets(row, secrets))
+        if (await store.replaceSecrets(owner, row, secrets))
           return { ...shown({ ...row, ...secrets }), updatedAt: new Date(now()), secret }
       }
       throw new AppError('conflict', 'This endpoint is being changed by others right now; read it again.')
@@ -140,7 +141,7 @@ export function createEndpointService({ store, box, cursors, allowsLoopback, now
       if (!(await store.remove(owner, id))) throw unknownEndpoint()
     },
     require,
-    listening: store.listening,
+    listening: store.listeningAcrossTenants,
     disable: store.disableAcrossTenants,
     /** Where and with which keys an event goes; null where the endpoint is gone. @throws SealError, store_unavailable */
     async secretsOf(id: string): Promise<{ url: string; secrets: Buffer[]; isEnabled: boolean } | null> {

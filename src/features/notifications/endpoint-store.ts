@@ -1,4 +1,6 @@
-import type { PrismaClient } from '../../generated/prisma/client.ts'
+import type { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { type Sql, statement } from '../../lib/sql.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 
 /** Sealed signing secrets, bound to `secretGeneration`. */
 export interface SealedSigningSecrets {
@@ -30,19 +32,60 @@ export type EndpointChange = Partial<
 
 export type EndpointStore = ReturnType<typeof createEndpointStore>
 
+type Raw = Omit<EndpointRow, 'secretGeneration'> & { secretGeneration: string }
+
+const RESOLVE = statement(
+  'webhook_endpoint_resolve',
+  `SELECT id, tenant_id AS "tenantId", url, description, events, is_enabled AS "isEnabled", disabled_reason AS "disabledReason",
+          secret_ct AS "secretCt", previous_secret_ct AS "previousSecretCt", previous_secret_until AS "previousSecretUntil",
+          secret_generation AS "secretGeneration", created_at AS "createdAt", updated_at AS "updatedAt"
+     FROM webhook_endpoints WHERE id = $1`,
+)
+const DISABLE = statement(
+  'webhook_endpoint_disable',
+  'UPDATE webhook_endpoints SET is_enabled = false, disabled_reason = $2, updated_at = now() WHERE id = $1',
+)
+const LISTENING = statement(
+  'webhook_endpoints_listening',
+  `SELECT id, tenant_id AS "tenantId" FROM webhook_endpoints
+    WHERE is_enabled AND (tenant_id IS NULL OR tenant_id = $1::uuid) AND (cardinality(events) = 0 OR $2 = ANY(events))`,
+)
+
 /** The one writer of `webhook_endpoints`. `owner`: a tenant, or null for the operator's own. */
-export function createEndpointStore(db: PrismaClient) {
+export function createEndpointStore(prisma: PrismaClient, sql: Sql) {
+  return {
+    ...perTenant(prisma, ownerStore),
+    /** Of whatever owner: for a delivery under way. */
+    async resolveAcrossTenants(id: string): Promise<EndpointRow | null> {
+      const [row] = await sql.rows<Raw>(RESOLVE, [id])
+      return row ? { ...row, secretGeneration: BigInt(row.secretGeneration) } : null
+    },
+    async disableAcrossTenants(id: string, reason: string): Promise<void> {
+      await sql.rows(DISABLE, [id, reason])
+    },
+    /** The enabled ones of the tenant and of the operator that listen for the event. */
+    listeningAcrossTenants: (
+      tenantId: string | null,
+      type: string,
+    ): Promise<{ id: string; tenantId: string | null }[]> => sql.rows(LISTENING, [tenantId, type]),
+  }
+}
+
+function ownerStore(db: Prisma.TransactionClient) {
   const ofOwner = (owner: string | null, id: string) => ({ id, tenantId: owner })
   return {
     /** Null where the owner has as many as it may have. */
-    create: (endpoint: NewEndpoint, most: number): Promise<EndpointRow | null> =>
-      db.$transaction(async (db) => {
-        // of one owner one after the other, or two at once would both find room
-        const lock = `webhook_endpoints:${endpoint.tenantId ?? 'operator'}`
-        await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
-        const known = await db.webhookEndpoint.count({ where: { tenantId: endpoint.tenantId } })
-        return known < most ? await db.webhookEndpoint.create({ data: endpoint }) : null
-      }),
+    async create(
+      owner: string | null,
+      endpoint: Omit<NewEndpoint, 'tenantId'>,
+      most: number,
+    ): Promise<EndpointRow | null> {
+      // of one owner one after the other, or two at once would both find room
+      const lock = `webhook_endpoints:${owner ?? 'operator'}`
+      await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
+      const known = await db.webhookEndpoint.count({ where: { tenantId: owner } })
+      return known < most ? await db.webhookEndpoint.create({ data: { ...endpoint, tenantId: owner } }) : null
+    },
     byId: (owner: string | null, id: string): Promise<EndpointRow | null> =>
       db.webhookEndpoint.findFirst({ where: ofOwner(owner, id) }),
     list: (owner: string | null, limit: number, afterId: string | null): Promise<EndpointRow[]> =>
@@ -59,9 +102,13 @@ export function createEndpointStore(db: PrismaClient) {
       return row ?? null
     },
     /** By compare-and-set on the generation, which it raises by one. */
-    async replaceSecrets({ id, secretGeneration }: EndpointRow, secrets: SealedSigningSecrets): Promise<boolean> {
+    async replaceSecrets(
+      owner: string | null,
+      { id, secretGeneration }: Pick<EndpointRow, 'id' | 'secretGeneration'>,
+      secrets: SealedSigningSecrets,
+    ): Promise<boolean> {
       const { count } = await db.webhookEndpoint.updateMany({
-        where: { id, secretGeneration },
+        where: { ...ofOwner(owner, id), secretGeneration },
         data: { ...secrets, secretGeneration: secretGeneration + 1n, updatedAt: new Date() },
       })
       return count > 0
@@ -70,17 +117,5 @@ export function createEndpointStore(db: PrismaClient) {
       const { count } = await db.webhookEndpoint.deleteMany({ where: ofOwner(owner, id) })
       return count > 0
     },
-    /** Of whatever owner: for a delivery under way. */
-    resolveAcrossTenants: (id: string): Promise<EndpointRow | null> => db.webhookEndpoint.findUnique({ where: { id } }),
-    async disableAcrossTenants(id: string, reason: string): Promise<void> {
-      const data = { isEnabled: false, disabledReason: reason, updatedAt: new Date() }
-      await db.webhookEndpoint.updateMany({ where: { id }, data })
-    },
-    /** The enabled ones of the tenant and of the operator that listen for the event. */
-    listening: (tenantId: string | null, type: string): Promise<{ id: string; tenantId: string | null }[]> =>
-      db.$queryRaw<{ id: string; tenantId: string | null }[]>`
-        SELECT id, tenant_id AS "tenantId" FROM webhook_endpoints
-         WHERE is_enabled AND (tenant_id IS NULL OR tenant_id = ${tenantId}::uuid)
-           AND (cardinality(events) = 0 OR ${type} = ANY(events))`,
   }
 }

@@ -1,6 +1,7 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
 import { isUniqueViolation } from '../../lib/database-errors.ts'
 import { linkedSyncSql, type SyncState } from '../../plugins/sync-state.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 
 /** A tenant's link to the grant of a whole Zoom account, given by one of its admins. */
 export interface Organization {
@@ -70,7 +71,9 @@ const conditions = (filter: OrganizationFilter, afterId: string | null): Prisma.
   ...(afterId === null ? [] : [Prisma.sql`AND id < ${afterId}::uuid`]),
 ]
 
-export function createOrganizationStore(db: PrismaClient): OrganizationStore {
+export const createOrganizationStore = (prisma: PrismaClient): OrganizationStore => perTenant(prisma, tenantStore)
+
+function tenantStore(db: Prisma.TransactionClient): OrganizationStore {
   return {
     async byId(tenantId, id) {
       const [row] = await db.$queryRaw<Organization[]>`

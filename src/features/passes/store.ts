@@ -1,5 +1,6 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
-import { type Sql, statement } from '../../lib/sql.ts'
+import { type MintSql, mintStatement, type Sql, statement } from '../../lib/sql.ts'
+import { perTenant } from '../../plugins/with-tenant.ts'
 import { ageOf, leastIdOf } from '../../retention.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
 import { APPROACHING, type ApproachingGrant } from './approaching.ts'
@@ -49,8 +50,8 @@ export interface ResolvedPass {
   isExpired: boolean
 }
 
-/** Revoked passes are gone for every function here but `resolveSecret`. */
-export interface PassStore {
+/** Revoked passes are gone for every function here. */
+interface TenantPassStore {
   create(tenantId: string, pass: NewPass): Promise<void>
   byId(tenantId: string, id: string): Promise<Pass | null>
   list(
@@ -61,10 +62,14 @@ export interface PassStore {
   ): Promise<Pass[]>
   update(tenantId: string, id: string, change: PassChange): Promise<boolean>
   revoke(tenantId: string, id: string): Promise<boolean>
+}
+
+export interface PassStore extends TenantPassStore {
+  /** Before the tenant is known; revoked ones too. */
   resolveSecret(secretHash: Buffer): Promise<ResolvedPass | null>
-  /** Whose access token a bot that is about to come would find near its end, soonest first. */
   /** Some of the passes past their age; gives how many. */
   purgeAcrossTenants(limit: number): Promise<number>
+  /** Whose access token a bot that is about to come would find near its end, soonest first. */
   approachingAcrossTenants(refreshMarginSeconds: number): Promise<ApproachingGrant[]>
 }
 
@@ -83,7 +88,7 @@ const PASSES = Prisma.sql`
     LEFT JOIN host_states h ON h.tenant_id = p.tenant_id
                             AND h.external_user_id = COALESCE(p.external_user_id, m.external_user_id)`
 
-const RESOLVE = statement(
+const RESOLVE = mintStatement(
   'pass_resolve',
   `SELECT id AS "passId", tenant_id AS "tenantId", kinds, meeting_id AS "meetingId", revoked_at AS "revokedAt",
           expires_at <= now() AS "isExpired"
@@ -98,8 +103,8 @@ const PURGE = statement(
    RETURNING 1`,
 )
 
-/** `sql` runs the statement that is on the minting path, and the one that prepares for it. */
-export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
+/** What is a tenant's own, in a transaction that sees no other's. */
+function tenantStore(db: Prisma.TransactionClient): TenantPassStore {
   return {
     async create(tenantId, { secretHash, ...pass }) {
       const data = { ...pass, tenantId, secretHash: new Uint8Array(secretHash) }
@@ -128,8 +133,22 @@ export function createPassStore(db: PrismaClient, sql: Sql): PassStore {
       const { count } = await db.pass.updateMany({ where: { tenantId, id, revokedAt: null }, data })
       return count > 0
     },
+  }
+}
+
+export interface PassStoreDeps {
+  prisma: PrismaClient
+  /** Runs the statement that is on the minting path. */
+  mint: MintSql
+  /** Runs those of jobs. */
+  sql: Sql
+}
+
+export function createPassStore({ prisma, mint, sql }: PassStoreDeps): PassStore {
+  return {
+    ...perTenant(prisma, tenantStore),
     async resolveSecret(secretHash) {
-      const [row] = await sql.rows<ResolvedPass>(RESOLVE, [secretHash])
+      const [row] = await mint.rows<ResolvedPass>(RESOLVE, [secretHash])
       return row ?? null
     },
     purgeAcrossTenants: async (limit) => (await sql.rows(PURGE, [limit])).length,

@@ -43,7 +43,7 @@ export function createTenantService({ store, cursors, unlinkAll }: TenantDeps) {
       return tenant
     },
     async list(limit: number, cursor: string | undefined) {
-      const rows = await store.list(limit + 1, cursors.decode(LIST_SCOPE, cursor))
+      const rows = await store.listAcrossTenants(limit + 1, cursors.decode(LIST_SCOPE, cursor))
       return toPage(rows, limit, (position) => cursors.encode(LIST_SCOPE, position))
     },
     /** @throws not_found */
@@ -78,7 +78,7 @@ export function createTenantService({ store, cursors, unlinkAll }: TenantDeps) {
     /** Finds a tenant by what the header `Latchkey-Tenant` says; `default` without one. @throws not_found */
     async resolve(idOrSlug: string | undefined): Promise<string> {
       if (idOrSlug === undefined || idOrSlug === 'default') return DEFAULT_TENANT_ID
-      const tenant = isUuid(idOrSlug) ? await store.byId(idOrSlug) : await store.bySlug(idOrSlug)
+      const tenant = isUuid(idOrSlug) ? await store.byId(idOrSlug) : await store.resolveSlug(idOrSlug)
       if (!tenant) throw unknownTenant()
       return tenant.id
     },

@@ -31,7 +31,8 @@ function start() {
   return {
     table,
     asked,
-    replica: (keyring = createLocalKeyring([FIRST])) => createSecretBox({ sql: { rows } as never, keyring }),
+    replica: (keyring = createLocalKeyring([FIRST])) =>
+      createSecretBox({ sql: { rows } as never, removals: { rows } as never, keyring }),
     loseWrites: () => {
       isKeeping = false
     },

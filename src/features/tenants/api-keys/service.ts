@@ -76,7 +76,7 @@ export function createApiKeyService({ store, cursors, requireTenant, now }: ApiK
       if (noted.size === 0) return
       uses = new Map()
       try {
-        await store.noteUses([...noted].map(([keyId, atMs]) => ({ keyId, at: new Date(atMs) })))
+        await store.noteUsesAcrossTenants([...noted].map(([keyId, atMs]) => ({ keyId, at: new Date(atMs) })))
       } catch (error) {
         uses = new Map([...noted, ...uses])
         throw error

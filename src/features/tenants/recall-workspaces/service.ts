@@ -3,7 +3,7 @@ import { AppError } from '../../../errors.ts'
 import { type CursorCodec, toPage } from '../../../lib/cursor.ts'
 import { constantTimeEqual, uuidv7 } from '../../../lib/ids.ts'
 import type { SecretBox } from '../../../secrets/box.ts'
-import type { RecallWorkspace, RecallWorkspaceStore, SealedSecret, SignatureMode } from './store.ts'
+import type { LockedStore, RecallWorkspace, RecallWorkspaceStore, SealedSecret, SignatureMode } from './store.ts'
 
 export interface RecallWorkspaceInput {
   region: string
@@ -88,14 +88,12 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
   }
 
   /** How many secrets of other tenants equal one that serves the tenant `default`. */
-  async function plainConflicts(store: RecallWorkspaceStore): Promise<number> {
-    const own = await store.hashesOf(defaultTenantId)
-    return await store.countAtOthersAcrossTenants(defaultTenantId, own.length > 0 ? own : environmentHashes)
-  }
+  const plainConflicts = (store: Pick<RecallWorkspaceStore, 'countPlainConflictsAcrossTenants'>): Promise<number> =>
+    store.countPlainConflictsAcrossTenants(defaultTenantId, environmentHashes)
 
   /** Runs a change, and undoes it where it would let another tenant sign plain URLs. */
-  const guarded = <T>(change: (store: RecallWorkspaceStore) => Promise<T>): Promise<T> =>
-    store.transaction(async (store) => {
+  const guarded = <T>(tenantId: string, change: (store: LockedStore) => Promise<T>): Promise<T> =>
+    store.transaction(tenantId, async (store) => {
       if (!deps.plainCallbackUrls) return await change(store)
       await store.lockAcrossTenants()
       const result = await change(store)
@@ -143,7 +141,7 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
       const secrets = await sealAll(tenantId, input.verificationSecrets)
       const sealedKey = await sealApiKey(tenantId, id, input.apiKey)
       const workspace = { region: input.region, ...sealedKey, ...modeChange(input.signatureMode, null) }
-      await guarded(async (store) => {
+      await guarded(tenantId, async (store) => {
         await store.create(tenantId, id, workspace)
         await store.replaceSecrets(tenantId, id, secrets)
       })
@@ -163,7 +161,7 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
       const secrets = change.verificationSecrets && (await sealAll(tenantId, change.verificationSecrets))
       const sealedKey = await sealApiKey(tenantId, id, change.apiKey)
       const region = change.region === undefined ? {} : { region: change.region }
-      await guarded(async (store) => {
+      await guarded(tenantId, async (store) => {
         const updated = { ...region, ...sealedKey, ...modeChange(change.signatureMode, current) }
         if (!(await store.update(tenantId, id, updated))) throw unknownWorkspace()
         if (secrets) await store.replaceSecrets(tenantId, id, secrets)
@@ -172,7 +170,7 @@ export function createRecallWorkspaceService(deps: RecallWorkspaceDeps) {
     },
     /** @throws not_found, conflict */
     async remove(tenantId: string, id: string): Promise<void> {
-      await guarded(async (store) => {
+      await guarded(tenantId, async (store) => {
         if (!(await store.remove(tenantId, id))) throw unknownWorkspace()
       })
     },

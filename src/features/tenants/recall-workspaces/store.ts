@@ -1,5 +1,6 @@
 import type { Prisma, PrismaClient } from '../../../generated/prisma/client.ts'
-import { type Sql, statement } from '../../../lib/sql.ts'
+import { type MintSql, mintStatement, type Sql, statement } from '../../../lib/sql.ts'
+import { perTenant, withTenant } from '../../../plugins/with-tenant.ts'
 
 export type SignatureMode = 'require' | 'observe'
 
@@ -36,7 +37,7 @@ export interface ServingRow {
   isObserving: boolean
 }
 
-export interface RecallWorkspaceStore {
+interface TenantStore {
   create(tenantId: string, id: string, workspace: WorkspaceChange & { region: string }): Promise<void>
   /** The set given stays, by hash: rows of known secrets keep their id, missing ones go, new ones come. */
   replaceSecrets(tenantId: string, workspaceId: string, secrets: SealedSecret[]): Promise<void>
@@ -45,12 +46,24 @@ export interface RecallWorkspaceStore {
   byId(tenantId: string, id: string): Promise<RecallWorkspace | null>
   list(tenantId: string, limit: number, afterId: string | null): Promise<RecallWorkspace[]>
   hashesOf(tenantId: string, workspaceId?: string): Promise<Uint8Array[]>
-  secretsServing(tenantId: string): Promise<ServingRow[]>
-  /** Which of the hashes another tenant's workspace has. */
-  countAtOthersAcrossTenants(tenantId: string, hashes: Uint8Array[]): Promise<number>
+}
+
+interface PlainStore {
+  /** How many secrets of other tenants equal one that serves this tenant: its own, or the environment's where it has none. */
+  countPlainConflictsAcrossTenants(tenantId: string, environmentHashes: Uint8Array[]): Promise<number>
+}
+
+/** Inside a transaction. */
+export interface LockedStore extends TenantStore, PlainStore {
   /** Changes one after the other over all tenants until the transaction ends: a rule over several tenants is then checked once. */
   lockAcrossTenants(): Promise<void>
-  transaction<T>(work: (store: RecallWorkspaceStore) => Promise<T>): Promise<T>
+}
+
+export interface RecallWorkspaceStore extends TenantStore, PlainStore {
+  /** How many secrets of other tenants' workspaces have one of the hashes. */
+  countAtOthersAcrossTenants(tenantId: string, hashes: Uint8Array[]): Promise<number>
+  secretsServing(tenantId: string): Promise<ServingRow[]>
+  transaction<T>(tenantId: string, work: (store: LockedStore) => Promise<T>): Promise<T>
 }
 
 const select = {
@@ -72,7 +85,7 @@ const toWorkspace = ({ apiKeyCt, signatureMode, ...row }: Selected): RecallWorks
   signatureMode: signatureMode as SignatureMode,
 })
 
-const SERVING = statement(
+const SERVING = mintStatement(
   'recall_secrets_serving',
   `SELECT s.id, s.secret_ct AS "secretCt",
           (w.signature_mode = 'observe' AND w.observe_until IS NOT NULL AND w.observe_until > now()) AS "isObserving"
@@ -80,22 +93,60 @@ const SERVING = statement(
     WHERE s.tenant_id = $1 ORDER BY s.id DESC`,
 )
 
-const bytes = (hash: Uint8Array) => new Uint8Array(hash)
+const COUNT_AT_OTHERS = statement(
+  'recall_secrets_at_others',
+  'SELECT count(*)::int AS count FROM recall_secrets WHERE tenant_id <> $1 AND secret_hash = ANY ($2::bytea[])',
+)
 
-/** `sql` runs the one statement that is on the minting path. */
-export function createRecallWorkspaceStore(db: PrismaClient, sql: Sql): RecallWorkspaceStore {
-  return storeOn(db, sql, (work) => db.$transaction((tx) => work(storeOn(tx, sql, nested))))
+/** $1 the tenant whose plain URLs are answered, $2 the environment's hashes */
+const PLAIN_CONFLICTS = statement(
+  'recall_secrets_plain_conflicts',
+  `WITH own AS (SELECT secret_hash FROM recall_secrets WHERE tenant_id = $1),
+   serving AS (
+     SELECT secret_hash FROM own UNION ALL SELECT unnest($2::bytea[]) WHERE NOT EXISTS (SELECT FROM own))
+   SELECT count(*)::int AS count FROM recall_secrets s
+    WHERE s.tenant_id <> $1 AND s.secret_hash IN (SELECT secret_hash FROM serving)`,
+)
+
+const buffers = (hashes: Uint8Array[]) => hashes.map((hash) => Buffer.from(hash))
+
+export interface RecallWorkspaceStoreDeps {
+  prisma: PrismaClient
+  sql: Sql
+  /** Runs the one statement that is on the minting path. */
+  mint: MintSql
 }
 
-const nested = () => Promise.reject(new Error('a transaction of this store holds no other'))
-
-function storeOn(
-  db: Prisma.TransactionClient,
-  sql: Sql,
-  transaction: RecallWorkspaceStore['transaction'],
-): RecallWorkspaceStore {
+export function createRecallWorkspaceStore({ prisma, sql, mint }: RecallWorkspaceStoreDeps): RecallWorkspaceStore {
   return {
-    transaction,
+    ...perTenant(prisma, tenantStore),
+    transaction: (tenantId, work) => withTenant(prisma, tenantId, (tx) => work(lockedStore(tx))),
+    secretsServing: (tenantId) => mint.rows<ServingRow>(SERVING, [tenantId]),
+    async countAtOthersAcrossTenants(tenantId, hashes) {
+      const [row] = await sql.rows<{ count: number }>(COUNT_AT_OTHERS, [tenantId, buffers(hashes)])
+      return row?.count ?? 0
+    },
+    async countPlainConflictsAcrossTenants(tenantId, hashes) {
+      const [row] = await sql.rows<{ count: number }>(PLAIN_CONFLICTS, [tenantId, buffers(hashes)])
+      return row?.count ?? 0
+    },
+  }
+}
+
+/** Everything over the transaction's own connection: who waits for the lock must not need another one. */
+const lockedStore = (tx: Prisma.TransactionClient): LockedStore => ({
+  ...tenantStore(tx),
+  async countPlainConflictsAcrossTenants(tenantId, hashes) {
+    const [row] = await tx.$queryRawUnsafe<{ count: number }[]>(PLAIN_CONFLICTS.text, tenantId, buffers(hashes))
+    return row?.count ?? 0
+  },
+  async lockAcrossTenants() {
+    await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('recall_secrets', 0))`
+  },
+})
+
+function tenantStore(db: Prisma.TransactionClient): TenantStore {
+  return {
     async create(tenantId, id, workspace) {
       await db.recallWorkspace.create({ data: { id, tenantId, ...workspace }, select: { id: true } })
     },
@@ -126,14 +177,6 @@ function storeOn(
     async hashesOf(tenantId, workspaceId) {
       const where = { tenantId, ...(workspaceId ? { workspaceId } : {}) }
       return (await db.recallSecret.findMany({ where, select: { secretHash: true } })).map((row) => row.secretHash)
-    },
-    secretsServing: (tenantId) => sql.rows<ServingRow>(SERVING, [tenantId]),
-    async countAtOthersAcrossTenants(tenantId, hashes) {
-      const where = { tenantId: { not: tenantId }, secretHash: { in: hashes.map(bytes) } }
-      return await db.recallSecret.count({ where })
-    },
-    async lockAcrossTenants() {
-      await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('recall_secrets', 0))`
     },
   }
 }

@@ -1,4 +1,5 @@
-import type { Prisma, PrismaClient } from '../../../generated/prisma/client.ts'
+import type { PrismaClient } from '../../../generated/prisma/client.ts'
+import { type Sql, type Statement, statement } from '../../../lib/sql.ts'
 
 export type ZoomAppKind = 'user' | 'account'
 
@@ -48,84 +49,115 @@ export interface ZoomAppStore {
   remove(id: string): Promise<'removed' | 'unknown' | 'in_use'>
 }
 
-const select = {
-  id: true,
-  tenantId: true,
-  kind: true,
-  clientId: true,
-  managedBy: true,
-  clientSecretCt: true,
-  previousClientSecretCt: true,
-  previousClientSecretUntil: true,
-  webhookSecretCt: true,
-  previousWebhookSecretCt: true,
-  previousWebhookSecretUntil: true,
-  secretGeneration: true,
-  redirectUri: true,
-  createdAt: true,
-  webhookValidatedAt: true,
-  eventsMissedAt: true,
-} satisfies Prisma.ZoomAppSelect
+// An app may belong to no tenant, and a tenant's own is the operator's to change: all of it is done across tenants.
 
-type Selected = Prisma.ZoomAppGetPayload<{ select: typeof select }>
+type Raw = Omit<ZoomAppRow, 'secretGeneration'> & { secretGeneration: string | bigint }
 
-/** Kind and manager are closed sets by the table's own checks. */
-const toRow = (row: Selected): ZoomAppRow => ({
-  ...row,
-  kind: row.kind as ZoomAppKind,
-  managedBy: row.managedBy as ZoomAppRow['managedBy'],
-})
+const toRow = (row: Raw): ZoomAppRow => ({ ...row, secretGeneration: BigInt(row.secretGeneration) })
+const firstOf = (rows: Raw[]): ZoomAppRow | null => (rows[0] ? toRow(rows[0]) : null)
 
-export function createZoomAppStore(db: PrismaClient): ZoomAppStore {
+const COLUMNS = `id, tenant_id AS "tenantId", kind, client_id AS "clientId", managed_by AS "managedBy", client_secret_ct AS "clientSecretCt",
+  previous_client_secret_ct AS "previousClientSecretCt", previous_client_secret_until AS "previousClientSecretUntil",
+  webhook_secret_ct AS "webhookSecretCt", previous_webhook_secret_ct AS "previousWebhookSecretCt",
+  previous_webhook_secret_until AS "previousWebhookSecretUntil", secret_generation AS "secretGeneration", redirect_uri AS "redirectUri",
+  created_at AS "createdAt", webhook_validated_at AS "webhookValidatedAt", events_missed_at AS "eventsMissedAt"`
+
+const BY_ID = statement('zoom_app_by_id', `SELECT ${COLUMNS} FROM zoom_apps WHERE id = $1`)
+const BY_CLIENT_ID = statement('zoom_app_by_client_id', `SELECT ${COLUMNS} FROM zoom_apps WHERE client_id = $1`)
+const LIST = statement(
+  'zoom_apps_list',
+  `SELECT ${COLUMNS} FROM zoom_apps WHERE $2::uuid IS NULL OR id < $2 ORDER BY id DESC LIMIT $1`,
+)
+/** $1 owner, $2 kind. No index answers IS NOT DISTINCT FROM: it would read the apps of all tenants at every connect. */
+const BELONGS = '(tenant_id = $1::uuid OR ($1::uuid IS NULL AND tenant_id IS NULL)) AND kind = $2'
+const OF_OWNER = statement('zoom_apps_of_owner', `SELECT ${COLUMNS} FROM zoom_apps WHERE ${BELONGS} ORDER BY id`)
+/** $1 owner, $2 kind, $3 the environment's client id or null */
+const IN_USE = statement(
+  'zoom_app_kind_in_use',
+  `SELECT id FROM zoom_apps WHERE ${BELONGS} AND (managed_by = 'api' OR client_id = $3::text) LIMIT 1`,
+)
+const ADD = statement(
+  'zoom_app_add',
+  `INSERT INTO zoom_apps (id, tenant_id, kind, client_id, managed_by, client_secret_ct, previous_client_secret_ct,
+                          previous_client_secret_until, webhook_secret_ct, previous_webhook_secret_ct, previous_webhook_secret_until,
+                          secret_generation, redirect_uri)
+   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+   ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
+)
+/** $3 whether a redirect URI is given, $4 which; $5 a manager, or null */
+const UPDATE = statement(
+  'zoom_app_update',
+  `UPDATE zoom_apps
+      SET secret_generation = secret_generation + 1, updated_at = now(), redirect_uri = CASE WHEN $3::boolean THEN $4::text ELSE redirect_uri END,
+          managed_by = COALESCE($5::text, managed_by), client_secret_ct = $6, previous_client_secret_ct = $7,
+          previous_client_secret_until = $8, webhook_secret_ct = $9, previous_webhook_secret_ct = $10, previous_webhook_secret_until = $11
+    WHERE id = $1 AND secret_generation = $2
+   RETURNING ${COLUMNS}`,
+)
+const IS_LINKED = statement(
+  'zoom_app_is_linked',
+  `SELECT EXISTS (SELECT FROM host_states WHERE zoom_app_id = $1)
+       OR EXISTS (SELECT FROM organization_states WHERE zoom_app_id = $1) AS "isLinked"`,
+)
+const REMOVE = statement('zoom_app_remove', 'DELETE FROM zoom_apps WHERE id = $1 RETURNING id')
+
+const FOREIGN_KEY_VIOLATION = '23503'
+
+const secretsOf = (secrets: SealedSecrets) => [
+  secrets.clientSecretCt,
+  secrets.previousClientSecretCt,
+  secrets.previousClientSecretUntil,
+  secrets.webhookSecretCt,
+  secrets.previousWebhookSecretCt,
+  secrets.previousWebhookSecretUntil,
+]
+const valuesOf = ({
+  id,
+  tenantId,
+  kind,
+  clientId,
+  managedBy,
+  secretGeneration,
+  redirectUri,
+  ...secrets
+}: NewZoomApp) => [
+  ...[id, tenantId, kind, clientId, managedBy],
+  ...secretsOf(secrets),
+  ...[secretGeneration, redirectUri],
+]
+
+export function createZoomAppStore(prisma: PrismaClient, sql: Sql): ZoomAppStore {
   return {
     create: (app, environmentClientId) =>
-      db.$transaction(async (db) => {
+      prisma.$transaction(async (tx) => {
         const owner = `zoom_apps:${app.tenantId ?? 'operator'}:${app.kind}`
         // no unique key says "one per owner and kind": a former environment's app stays beside the one that replaced it
-        await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, 0))`
-        const known = await db.zoomApp.findUnique({ where: { clientId: app.clientId }, select: { id: true } })
-        if (known) return 'client_id_taken'
-        const inUse = [{ managedBy: 'api' }, ...(environmentClientId ? [{ clientId: environmentClientId }] : [])]
-        const where = { tenantId: app.tenantId, kind: app.kind, OR: inUse }
-        if ((await db.zoomApp.count({ where })) > 0) return 'kind_taken'
-        const [row] = await db.zoomApp.createManyAndReturn({ data: [app], select, skipDuplicates: true })
-        return row ? toRow(row) : 'client_id_taken'
+        await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, 0))`
+        const run = (statement: Statement, values: unknown[]) => tx.$queryRawUnsafe<Raw[]>(statement.text, ...values)
+        if ((await run(BY_CLIENT_ID, [app.clientId])).length > 0) return 'client_id_taken'
+        if ((await run(IN_USE, [app.tenantId, app.kind, environmentClientId])).length > 0) return 'kind_taken'
+        return firstOf(await run(ADD, valuesOf(app))) ?? 'client_id_taken'
       }),
     async addEnvironmentApp(app) {
-      await db.zoomApp.createMany({ data: [app], skipDuplicates: true })
+      await sql.rows(ADD, valuesOf(app))
     },
-    async byId(id) {
-      const row = await db.zoomApp.findUnique({ where: { id }, select })
-      return row && toRow(row)
-    },
-    async byClientId(clientId) {
-      const row = await db.zoomApp.findUnique({ where: { clientId }, select })
-      return row && toRow(row)
-    },
-    async list(limit, afterId) {
-      const where = afterId ? { id: { lt: afterId } } : {}
-      return (await db.zoomApp.findMany({ where, select, orderBy: { id: 'desc' }, take: limit })).map(toRow)
-    },
-    async ofOwner(tenantId, kind) {
-      return (await db.zoomApp.findMany({ where: { tenantId, kind }, select, orderBy: { id: 'asc' } })).map(toRow)
-    },
-    async update(id, secretGeneration, change) {
-      const data = { ...change, secretGeneration: secretGeneration + 1n, updatedAt: new Date() }
-      const [row] = await db.zoomApp.updateManyAndReturn({ where: { id, secretGeneration }, data, select })
-      return row ? toRow(row) : null
+    byId: async (id) => firstOf(await sql.rows<Raw>(BY_ID, [id])),
+    byClientId: async (clientId) => firstOf(await sql.rows<Raw>(BY_CLIENT_ID, [clientId])),
+    list: async (limit, afterId) => (await sql.rows<Raw>(LIST, [limit, afterId])).map(toRow),
+    ofOwner: async (tenantId, kind) => (await sql.rows<Raw>(OF_OWNER, [tenantId, kind])).map(toRow),
+    async update(id, secretGeneration, { redirectUri, managedBy, ...secrets }) {
+      const values = [id, secretGeneration, redirectUri !== undefined, redirectUri ?? null, managedBy ?? null]
+      return firstOf(await sql.rows<Raw>(UPDATE, [...values, ...secretsOf(secrets)]))
     },
     async isLinked(id) {
-      const [row] = await db.$queryRaw<{ isLinked: boolean }[]>`
-        SELECT EXISTS (SELECT FROM host_states WHERE zoom_app_id = ${id}::uuid)
-            OR EXISTS (SELECT FROM organization_states WHERE zoom_app_id = ${id}::uuid) AS "isLinked"`
+      const [row] = await sql.rows<{ isLinked: boolean }>(IS_LINKED, [id])
       return row?.isLinked ?? false
     },
     async remove(id) {
       try {
-        const { count } = await db.zoomApp.deleteMany({ where: { id } })
-        return count > 0 ? 'removed' : 'unknown'
+        return (await sql.rows(REMOVE, [id])).length > 0 ? 'removed' : 'unknown'
       } catch (error) {
-        if ((error as { code?: unknown }).code === 'P2003') return 'in_use'
+        if ((error as { code?: unknown }).code === FOREIGN_KEY_VIOLATION) return 'in_use'
         throw error
       }
     },

@@ -1,0 +1,3 @@
+ALTER TABLE "hosts" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY "of_tenant" ON "hosts" USING ("tenant_id" = NULLIF(current_setting('app.tenant_id', true), '')::uuid);
+CREATE POLICY "across_tenants" ON "hosts" TO CURRENT_USER USING (current_setting('app.across_tenants', true) <> '');

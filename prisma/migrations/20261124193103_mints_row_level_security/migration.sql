@@ -1,0 +1,3 @@
+ALTER TABLE "mints" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY "of_tenant" ON "mints" USING ("tenant_id" = NULLIF(current_setting('app.tenant_id', true), '')::uuid);
+CREATE POLICY "across_tenants" ON "mints" TO CURRENT_USER USING (current_setting('app.across_tenants', true) <> '');

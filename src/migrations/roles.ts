@@ -1,0 +1,151 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { type DeclaredStatement, FUNCTION_SCHEMA } from '../lib/sql.ts'
+
+/** Where the service logs in, and so which roles are given rights. */
+export interface ServiceUrls {
+  /** `DATABASE_URL`: the management API, the pages and the jobs. */
+  main: string
+  /** `DATABASE_MINT_URL`: the minting path. */
+  mint: string
+}
+
+const ALL = 'SELECT, INSERT, UPDATE, DELETE'
+
+/**
+ * What the management API's own queries touch, each bound to one tenant by row-level security. Everything else is done by functions.
+ * No token, no ciphertext of one, no data key is among it.
+ */
+const RIGHTS: Record<string, string> = {
+  _prisma_migrations: 'SELECT',
+  schema_compatibility: 'SELECT',
+  tenants: ALL,
+  api_keys: ALL,
+  zoom_apps: ALL,
+  recall_workspaces: ALL,
+  recall_secrets: ALL,
+  hosts: ALL,
+  organizations: ALL,
+  meetings: ALL,
+  meeting_deletions: ALL,
+  imported_tokens: 'SELECT, UPDATE',
+  passes: ALL,
+  connect_sessions: ALL,
+  connect_flows: ALL,
+  webhook_endpoints: ALL,
+  idempotency_keys: ALL,
+  mints: 'SELECT',
+  audit_events: 'SELECT',
+  grants: 'SELECT',
+  grant_tokens: `SELECT (grant_id, status, status_reason, gen, access_expires_at, refreshed_at, consent_epoch, consent_reason)`,
+  grant_syncs: 'SELECT',
+  grant_states: 'SELECT',
+  host_states: 'SELECT',
+  organization_states: 'SELECT',
+}
+
+// On the roles, not in the URLs: a transaction pooler drops start-up options, but logs in as the role. The same stands in
+// docker/postgres/roles.sql, which makes the roles of compose.
+const SETTINGS = { statement_timeout: '5s', lock_timeout: '3s', idle_in_transaction_session_timeout: '10s' }
+const CONNECT_TIMEOUT_MS = 5000
+const SCRAM_ITERATIONS = 4096 // Postgres's own default
+
+/** What Postgres keeps of a password, made here so that no statement, and no server log, holds the password. @see RFC 5803 */
+function scramVerifier(password: string): string {
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password.normalize('NFKC'), salt, SCRAM_ITERATIONS, 32, 'sha256')
+  const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest()
+  const stored = createHash('sha256').update(keyOf('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${stored}:${keyOf('Server Key').toString('base64')}`
+}
+
+/** Whom the server takes the URL's user for; null where it does not let him in. */
+async function roleBehind(connectionString: string): Promise<string | null> {
+  const client = new Client({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+  client.on('error', () => undefined) // the question itself reports it
+  try {
+    await client.connect()
+    return (await client.query<{ role: string }>('SELECT current_user AS role')).rows[0]?.role ?? null
+  } catch {
+    return null
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** Makes the role that a URL names, with the URL's password. */
+async function makeRole(client: Client, name: string, password: string): Promise<void> {
+  const role = escapeIdentifier(name)
+  await client.query(`CREATE ROLE ${role} LOGIN PASSWORD ${escapeLiteral(scramVerifier(password))}`)
+  for (const [setting, value] of Object.entries(SETTINGS))
+    await client.query(`ALTER ROLE ${role} SET ${setting} = '${value}'`)
+}
+
+const STANDING = `
+  SELECT current_user AS me, EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS "isThere",
+         (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user) AS "mayMake"`
+
+/**
+ * The role that a URL logs in as. One that the server does not know is made, where the migrating role may make roles.
+ * @throws Error saying what the administrator is to do
+ */
+async function settleRole(client: Client, variable: string, url: string): Promise<string> {
+  const found = await roleBehind(url)
+  if (found !== null) return found
+  const { username, password } = new URL(url)
+  const name = decodeURIComponent(username)
+  const { rows } = await client.query<{ isThere: boolean; mayMake: boolean }>(STANDING, [name])
+  if (rows[0]?.isThere) return name // it may be that only the service's network reaches that address
+  if (!rows[0]?.mayMake || !password)
+    throw new Error(
+      `${variable}: the server knows no role ${name}, and the migrating role may not make it. ` +
+        'Let an administrator run docker/postgres/roles.sql, or CREATE ROLE with LOGIN and that password; then migrate again.',
+    )
+  await makeRole(client, name, decodeURIComponent(password))
+  return name
+}
+
+/** Nothing at first, so that what a former version gave is not left behind. */
+async function takeAll(client: Client, role: string): Promise<void> {
+  await client.query(`
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM ${role};
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM ${role};
+    REVOKE ALL ON ALL TABLES IN SCHEMA public, pgboss FROM ${role};
+    REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM ${role};
+    REVOKE ALL ON SCHEMA pgboss FROM ${role};
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${FUNCTION_SCHEMA} FROM ${role};
+    GRANT USAGE ON SCHEMA ${FUNCTION_SCHEMA} TO ${role}`)
+}
+
+async function giveFunctions(client: Client, role: string, statements: DeclaredStatement[]): Promise<void> {
+  const names = statements.map(({ name }) => `${FUNCTION_SCHEMA}.${name}`)
+  await client.query(`GRANT EXECUTE ON FUNCTION ${names.join(', ')} TO ${role}`)
+}
+
+/**
+ * Gives the service's roles what they need and takes the rest: the minting role may call the functions of the minting path and read no
+ * table; the main role may call every function, and read and write its tables within one tenant. The owner's own rights stay.
+ * @throws Error naming the variable whose role is missing and what to do
+ */
+export async function settleRoles(client: Client, urls: ServiceUrls, statements: DeclaredStatement[]): Promise<void> {
+  const me = (await client.query<{ me: string }>('SELECT current_user AS me')).rows[0]?.me
+  const main = await settleRole(client, 'DATABASE_URL', urls.main)
+  const mint = urls.mint === urls.main ? main : await settleRole(client, 'DATABASE_MINT_URL', urls.mint)
+  const others = [...new Set([main, mint])].filter((role) => role !== me)
+  await client.query(`REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${FUNCTION_SCHEMA} FROM PUBLIC`)
+  for (const role of others) await takeAll(client, escapeIdentifier(role))
+  if (main !== me) {
+    const role = escapeIdentifier(main)
+    for (const [table, rights] of Object.entries(RIGHTS)) await client.query(`GRANT ${rights} ON ${table} TO ${role}`)
+    await client.query(`
+      GRANT USAGE ON SCHEMA public, pgboss TO ${role};
+      GRANT ${ALL} ON ALL TABLES IN SCHEMA pgboss TO ${role}`)
+    await giveFunctions(client, role, statements)
+  }
+  if (mint !== me && mint !== main)
+    await giveFunctions(
+      client,
+      escapeIdentifier(mint),
+      statements.filter(({ mints }) => mints),
+    )
+}

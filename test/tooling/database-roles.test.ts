@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto'
+import { Client } from 'pg'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { buildApp } from '../../src/app.ts'
+import { migrateDatabase } from '../../src/migrate.ts'
+import { createTestDatabase, onDatabase } from '../helpers/database.ts'
+
+const { adminUrl } = inject('server')
+
+async function run<Row = Record<string, unknown>>(connectionString: string, text: string): Promise<Row[]> {
+  const client = new Client({ connectionString })
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** A name of its own, with a password that a URL has to escape; gone after the test. */
+function roleOf(database: string, kind: string) {
+  const name = `latchkey_test_${kind}_${randomBytes(4).toString('hex')}`
+  const password = `p@ss/${randomBytes(8).toString('hex')}`
+  const url = new URL(onDatabase(adminUrl, database))
+  url.username = name
+  url.password = encodeURIComponent(password)
+  onTestFinished(() => run(adminUrl, `DROP ROLE IF EXISTS "${name}"`).then(() => undefined))
+  return { name, password, url: url.href }
+}
+
+/** An empty database that a role of its own has, and two roles that nobody has made yet. */
+async function newServer(attributes: string) {
+  const database = `latchkey_test_${inject('server').run}_${randomBytes(6).toString('hex')}`
+  const [owner, main, mint] = [roleOf(database, 'owner'), roleOf(database, 'main'), roleOf(database, 'mint')]
+  await run(adminUrl, `CREATE ROLE "${owner.name}" LOGIN ${attributes} PASSWORD '${owner.password}'`)
+  await run(adminUrl, `CREATE DATABASE "${database}" OWNER "${owner.name}"`)
+  onTestFinished(async () => {
+    await run(adminUrl, `DROP DATABASE "${database}" WITH (FORCE)`) // hooks run last first: before its roles
+  })
+  const urls = { DATABASE_MIGRATION_URL: owner.url, DATABASE_URL: main.url, DATABASE_MINT_URL: mint.url }
+  return { urls, owner, main, mint, migrate: () => migrateDatabase(urls, () => undefined) }
+}
+
+/** A start in production by these URLs; gives what it logged. */
+async function startBy(urls: Record<string, string>, env: Record<string, string> = {}): Promise<string> {
+  const lines: string[] = []
+  const logStream = { write: (line: string) => lines.push(line) } as never
+  const { app, prepare } = await buildApp({
+    env: {
+      NODE_ENV: 'production',
+      PUBLIC_BASE_URL: 'https://bots.example.com',
+      INSTALLATION_ID: 'roles',
+      ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
+      OPERATOR_API_KEY: 'o'.repeat(40),
+      METRICS_PORT: '0',
+      ...urls,
+      ...env,
+    },
+    logStream,
+  })
+  try {
+    await prepare()
+  } finally {
+    await app.close()
+  }
+  return lines.join('')
+}
+
+describe('migrating', () => {
+  test('makes the roles that the URLs name, with their passwords, and gives them what they need to serve', async () => {
+    const { urls, main, mint, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    expect(await run(main.url, 'SELECT current_user AS role')).toEqual([{ role: main.name }])
+    expect(await run(mint.url, 'SHOW statement_timeout')).toEqual([{ statement_timeout: '5s' }])
+    expect(await startBy(urls)).not.toContain('give it a role of its own')
+  })
+  test('says what an administrator is to do where it may make no role', async () => {
+    const { main, migrate } = await newServer('')
+    await expect(migrate()).rejects.toThrow(`DATABASE_URL: the server knows no role ${main.name}`)
+  })
+  test('may be repeated, and then changes nothing for those who are connected', async () => {
+    const { main, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await migrate()
+    expect(await run(main.url, 'SELECT count(*)::int AS tenants FROM tenants')).toEqual([{ tenants: 0 }])
+  })
+  test('takes from a role what a former version gave it', async () => {
+    const { owner, mint, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await run(owner.url, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO "${mint.name}"`)
+    await migrate()
+    await expect(run(mint.url, 'SELECT FROM schema_compatibility')).rejects.toMatchObject({ code: '42501' })
+  })
+})
+
+describe('a start', () => {
+  test('in production is refused to a superuser, by the name of the variable', async () => {
+    const database = await createTestDatabase()
+    onTestFinished(() => database.drop())
+    await expect(startBy({ DATABASE_URL: database.adminUrl })).rejects.toThrow(
+      /DATABASE_URL connects as \w+, a superuser/,
+    )
+    const mixed = { DATABASE_URL: database.appUrl, DATABASE_MINT_URL: database.adminUrl }
+    await expect(startBy(mixed)).rejects.toThrow(/DATABASE_MINT_URL connects as/)
+  })
+  test('in production is refused to a role that row-level security does not bind', async () => {
+    const { urls, main, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await run(adminUrl, `ALTER ROLE "${main.name}" BYPASSRLS`)
+    await expect(startBy(urls)).rejects.toThrow(/a role with BYPASSRLS/)
+  })
+  test('outside production says so and goes on', async () => {
+    const database = await createTestDatabase()
+    onTestFinished(() => database.drop())
+    const log = await startBy(
+      { DATABASE_URL: database.adminUrl },
+      { NODE_ENV: 'test', PUBLIC_BASE_URL: 'http://localhost:4000' },
+    )
+    expect(log).toContain('the database role passes row-level security')
+  })
+  test.skipIf(process.env.DATABASE_TEST_URL)('with the owner’s URL alone serves, and warns in production', async () => {
+    const database = await createTestDatabase()
+    onTestFinished(() => database.drop())
+    expect(await startBy({ DATABASE_URL: database.ownerUrl })).toContain('give it a role of its own')
+  })
+  test('is refused while the database lacks a function of this version, and says what to run', async () => {
+    const { urls, owner, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    const [found] = await run<{ name: string }>(
+      owner.url,
+      `SELECT proname AS name FROM pg_proc WHERE proname LIKE 'pass_resolve_%'`,
+    )
+    await run(owner.url, `DROP FUNCTION latchkey_statements.${found?.name}`)
+    await expect(startBy(urls)).rejects.toThrow(
+      `lacks functions of this version, such as ${found?.name}. Run npm run db:migrate`,
+    )
+    await migrate()
+    await startBy(urls)
+  })
+})
+
+describe('a function that no version calls any more', () => {
+  const made = `CREATE FUNCTION latchkey_statements.of_a_former_version() RETURNS int LANGUAGE sql AS 'SELECT 1'`
+  const here = `SELECT FROM pg_proc WHERE proname = 'of_a_former_version'`
+
+  test('stays for a month, for a rollback, and goes then', async () => {
+    const { owner, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await run(owner.url, made)
+    await migrate()
+    await migrate()
+    expect(await run(owner.url, here)).toHaveLength(1)
+    const longAgo = new Date(Date.now() - 31 * 86_400_000).toISOString()
+    await run(owner.url, `COMMENT ON FUNCTION latchkey_statements.of_a_former_version() IS '${longAgo}'`)
+    await migrate()
+    expect(await run(owner.url, here)).toHaveLength(0)
+  })
+})
