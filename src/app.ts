@@ -43,6 +43,7 @@ import { recallGuard } from './plugins/recall-guard.ts'
 import { requestLog } from './plugins/request-log.ts'
 import { refuseOtherMethods, routeContract } from './plugins/route-contract.ts'
 import { serverOptions } from './plugins/server-options.ts'
+import { slowReaders } from './plugins/slow-readers.ts'
 import { createReadiness, type Readiness } from './readiness.ts'
 import { createServices, type Services } from './services.ts'
 import { prepare } from './start.ts'
@@ -63,6 +64,7 @@ async function registerPlugins(app: FastifyInstance, env: AppOptions['env']): Pr
   await app.register(errorHandler)
   await app.register(httpEdge)
   await app.register(requestLog)
+  await app.register(slowReaders)
   await app.register(loadShedding)
   await app.register(lastAnswers)
   await app.register(routeContract)

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import { createAuditLog } from './audit/audit-log.ts'
 import { createRefusals } from './audit/refusals.ts'
 import { createRequestTrail } from './audit/request-trail.ts'
+import { createClockWatch } from './clock-watch.ts'
 import { createErasure } from './erasure/erasure.ts'
 import type { ZoomAppCredentials } from './grants/attempt.ts'
 import { createGrants } from './grants/compose.ts'
@@ -83,14 +84,22 @@ export function createFoundation(app: FastifyInstance, { metrics, dispatcher, no
     random: Math.random,
     log,
   })
+  const clockWatch = createClockWatch({
+    sql,
+    log,
+    now,
+    monotonicNow: () => performance.now(),
+    show: metrics.showClockOffset,
+  })
   return {
     ...upstreams,
     installation,
     lineage,
-    /** Whose database this is, and whether it is still the one it was. @throws store_unavailable */
+    /** Whose database this is, whether it is still the one it was, and what time it is there. @throws store_unavailable */
     async lookAtDatabase(): Promise<void> {
       await installation.refresh()
       await lineage.check()
+      await clockWatch.look()
     },
     doctor: createDoctor(sql),
     audit,

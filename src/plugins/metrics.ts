@@ -45,6 +45,11 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
       }
     },
   })
+  const clockOffset = new Gauge({
+    name: 'latchkey_clock_offset_seconds',
+    help: 'How far this machine’s clock is ahead of the database’s, at the last look.',
+    registers,
+  })
   const deliveries = new Counter({
     name: 'latchkey_webhook_attempts_total',
     help: 'Attempts to deliver an event by what became of it: delivered, retried, failed (not tried again).',
@@ -87,6 +92,7 @@ export function createMetrics(pools: () => Record<string, pg.Pool>) {
     countLookup: (outcome: string): void => lookups.inc({ outcome }),
     countLookupQuestion: (answer: string): void => questions.inc({ answer }),
     countUnsigned: (kind: string): void => unsigned.inc({ kind }),
+    showClockOffset: (seconds: number): void => clockOffset.set(seconds),
   }
 }
 

@@ -98,6 +98,12 @@ describe('migrations', () => {
 })
 
 describe('health', () => {
+  test('a clock that is not the database’s is told, in the log and as a metric', async () => {
+    const t = await buildTestApp({ now: () => Date.now() - 40_000 })
+    await t.services.lookAtDatabase()
+    expect(t.log.join('')).toMatch(/"offset_seconds":-40,.*the clocks of this machine and of the database differ/)
+    expect(await t.metrics.registry.metrics()).toMatch(/^latchkey_clock_offset_seconds -(40|39\.9)/m)
+  })
   test('readiness tells a lost database and a stopping process by one word each; /healthz needs neither', async () => {
     const t = await buildTestApp()
     expect((await t.app.inject({ url: '/readyz' })).json()).toEqual({ status: 'ready' })
