@@ -41,7 +41,7 @@ describe('an API key', () => {
 
 /** Nothing else is done until the loop has run so late, on average over two seconds. */
 async function standStill({ app }: TestApp, leastMs: number, mostMs: number) {
-  const stretchMs = (leastMs + mostMs) / 2
+  const stretchMs = leastMs * 1.4 // and more where others want the machine too
   await expect
     .poll(
       async () => {
@@ -63,7 +63,7 @@ describe('while the event loop runs late', () => {
     const t = await startTestApp()
     onTestFinished(t.stop)
     const host = await newVaultHost(t)
-    await standStill(t, 520, 950)
+    await standStill(t, 520, 1900) // the API gives way at 500, bots at 2000
     const busy = await t.api('GET', '/v1/hosts')
     expect(outcomeOf(busy)).toEqual([503, 'busy'])
     expect(busy.headers['retry-after']).toBe('2')
