@@ -14,7 +14,7 @@ const ALL = 'SELECT, INSERT, UPDATE, DELETE'
 
 /**
  * What the management API's own queries touch, each bound to one tenant by row-level security. Everything else is done by functions.
- * No token, no ciphertext of one, no data key is among it.
+ * A right that a release needs no more stays for one more: replicas of the one before run on. No token, no ciphertext of one, no data key is among it.
  */
 const RIGHTS: Record<string, string> = {
   _prisma_migrations: 'SELECT',
@@ -105,22 +105,22 @@ async function settleRole(client: Client, variable: string, url: string): Promis
   return name
 }
 
-/** Nothing at first, so that what a former version gave is not left behind. */
-async function takeAll(client: Client, role: string): Promise<void> {
+/**
+ * No table at first, so that what a former version gave is not left behind. Functions stay: those of the version before are called
+ * until the last of its replicas is gone.
+ */
+async function takeTables(client: Client, role: string): Promise<void> {
   await client.query(`
     ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM ${role};
     ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM ${role};
     REVOKE ALL ON ALL TABLES IN SCHEMA public, pgboss FROM ${role};
     REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM ${role};
     REVOKE ALL ON SCHEMA pgboss FROM ${role};
-    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${FUNCTION_SCHEMA} FROM ${role};
     GRANT USAGE ON SCHEMA ${FUNCTION_SCHEMA} TO ${role}`)
 }
 
-async function giveFunctions(client: Client, role: string, statements: DeclaredStatement[]): Promise<void> {
-  const names = statements.map(({ name }) => `${FUNCTION_SCHEMA}.${name}`)
-  await client.query(`GRANT EXECUTE ON FUNCTION ${names.join(', ')} TO ${role}`)
-}
+const namesOf = (statements: DeclaredStatement[]) =>
+  statements.map(({ name }) => `${FUNCTION_SCHEMA}.${name}`).join(', ')
 
 /**
  * Gives the service's roles what they need and takes the rest: the minting role may call the functions of the minting path and read no
@@ -133,19 +133,20 @@ export async function settleRoles(client: Client, urls: ServiceUrls, statements:
   const mint = urls.mint === urls.main ? main : await settleRole(client, 'DATABASE_MINT_URL', urls.mint)
   const others = [...new Set([main, mint])].filter((role) => role !== me)
   await client.query(`REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${FUNCTION_SCHEMA} FROM PUBLIC`)
-  for (const role of others) await takeAll(client, escapeIdentifier(role))
+  for (const role of others) await takeTables(client, escapeIdentifier(role))
   if (main !== me) {
     const role = escapeIdentifier(main)
     for (const [table, rights] of Object.entries(RIGHTS)) await client.query(`GRANT ${rights} ON ${table} TO ${role}`)
     await client.query(`
       GRANT USAGE ON SCHEMA public, pgboss TO ${role};
       GRANT ${ALL} ON ALL TABLES IN SCHEMA pgboss TO ${role}`)
-    await giveFunctions(client, role, statements)
+    await client.query(`GRANT EXECUTE ON FUNCTION ${namesOf(statements)} TO ${role}`)
   }
-  if (mint !== me && mint !== main)
-    await giveFunctions(
-      client,
-      escapeIdentifier(mint),
-      statements.filter(({ mints }) => mints),
-    )
+  if (mint !== me && mint !== main) {
+    const role = escapeIdentifier(mint)
+    const [ofMints, others] = [statements.filter(({ mints }) => mints), statements.filter(({ mints }) => !mints)]
+    await client.query(`
+      REVOKE ALL ON FUNCTION ${namesOf(others)} FROM ${role};
+      GRANT EXECUTE ON FUNCTION ${namesOf(ofMints)} TO ${role}`)
+  }
 }

@@ -84,6 +84,18 @@ describe('migrating', () => {
     await migrate()
     expect(await run(main.url, 'SELECT count(*)::int AS tenants FROM tenants')).toEqual([{ tenants: 0 }])
   })
+  test('takes the functions of the API from a role that becomes the minting one', async () => {
+    const { urls, main, mint, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await migrateDatabase({ ...urls, DATABASE_URL: mint.url, DATABASE_MINT_URL: main.url }, () => undefined)
+    const [purge] = await run<{ name: string }>(
+      main.url,
+      `SELECT proname AS name FROM pg_proc WHERE proname LIKE 'passes_purge_%'`,
+    )
+    const call = `SELECT * FROM latchkey_statements.${purge?.name}(1)`
+    await expect(run(main.url, call)).rejects.toMatchObject({ code: '42501' })
+    expect(await run(mint.url, call)).toEqual([])
+  })
   test('takes from a role what a former version gave it', async () => {
     const { owner, mint, migrate } = await newServer('CREATEROLE')
     await migrate()
@@ -143,6 +155,17 @@ describe('a function that no version calls any more', () => {
   const made = `CREATE FUNCTION latchkey_statements.of_a_former_version() RETURNS int LANGUAGE sql AS 'SELECT 1'`
   const here = `SELECT FROM pg_proc WHERE proname = 'of_a_former_version'`
 
+  test('stays callable in its role while the replicas of its version are replaced', async () => {
+    const { owner, main, mint, migrate } = await newServer('CREATEROLE')
+    await migrate()
+    await run(owner.url, made)
+    await run(owner.url, `REVOKE ALL ON FUNCTION latchkey_statements.of_a_former_version() FROM PUBLIC`)
+    for (const { name } of [main, mint])
+      await run(owner.url, `GRANT EXECUTE ON FUNCTION latchkey_statements.of_a_former_version() TO "${name}"`)
+    await migrate()
+    for (const { url } of [main, mint])
+      expect(await run(url, 'SELECT * FROM latchkey_statements.of_a_former_version() AS n')).toEqual([{ n: 1 }])
+  })
   test('stays for a month, for a rollback, and goes then', async () => {
     const { owner, migrate } = await newServer('CREATEROLE')
     await migrate()
