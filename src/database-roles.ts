@@ -1,34 +1,51 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type pg from 'pg'
+import { FUNCTION_SCHEMA } from './lib/sql.ts'
 import { StartError } from './startup.ts'
 
 interface Role {
   name: string
   isSuperuser: boolean
   bypassesRls: boolean
+  /** Or a member of the owner, who may do all that the owner may. */
   isOwner: boolean
+  /** Of the functions given, what this role may not call. */
+  lacking: string[]
 }
 
 const WHO = `
-  SELECT r.rolname AS name, r.rolsuper AS "isSuperuser", r.rolbypassrls AS "bypassesRls", r.oid = c.relowner AS "isOwner"
-    FROM pg_roles r, pg_class c WHERE r.rolname = current_user AND c.oid = to_regclass('hosts')`
+  SELECT r.rolname AS name, r.rolsuper AS "isSuperuser", r.rolbypassrls AS "bypassesRls",
+         COALESCE((SELECT pg_has_role(c.relowner, 'MEMBER') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = 'public' AND c.relname = 'tenants'), false) AS "isOwner",
+         ARRAY(SELECT f FROM unnest($1::text[]) AS f
+                WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.proname = f AND p.pronamespace = to_regnamespace('${FUNCTION_SCHEMA}')
+                                     AND has_schema_privilege(p.pronamespace, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE'))) AS lacking
+    FROM pg_roles r WHERE r.rolname = current_user`
 
 export interface RoleCheckDeps {
   /** By the variable that their URL is in. */
   pools: Record<'DATABASE_URL' | 'DATABASE_MINT_URL', pg.Pool>
+  /** What the minting path calls; either role does. */
+  mintFunctions: string[]
   isProduction: boolean
   log: Pick<FastifyBaseLogger, 'warn'>
 }
 
 /**
- * Whether row-level security binds the roles that the service connects as. Postgres lets superusers and roles with BYPASSRLS see every
- * row whatever a table says. @throws StartError in production, naming the variable and what to do
+ * Whether row-level security binds the roles that the service connects as, and whether they may call what they must. Postgres lets
+ * superusers and roles with BYPASSRLS see every row whatever a table says.
+ * @throws StartError naming the variable and what to do: in production for such a role, always for one without its functions
  */
-export async function checkRoles({ pools, isProduction, log }: RoleCheckDeps): Promise<void> {
+export async function checkRoles({ pools, mintFunctions, isProduction, log }: RoleCheckDeps): Promise<void> {
   for (const [variable, pool] of Object.entries(pools)) {
-    const { rows } = await pool.query<Role>(WHO)
+    const { rows } = await pool.query<Role>(WHO, [mintFunctions])
     const [role] = rows
-    if (!role) continue // no table yet: whoever migrates first is asked at the next start
+    if (!role) throw new StartError(`${variable}: the database does not say who it takes us for.`)
+    if (role.lacking.length > 0)
+      throw new StartError(
+        `${variable} connects as ${role.name}, which may not call ${role.lacking[0]} and others. ` +
+          'Run npm run db:migrate (latchkey migrate) with this URL: it gives the role its rights.',
+      )
     if (role.isSuperuser || role.bypassesRls) {
       const what = role.isSuperuser ? 'a superuser' : 'a role with BYPASSRLS'
       if (isProduction)

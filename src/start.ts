@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { checkRoles } from './database-roles.ts'
 import { AppError } from './errors.ts'
 import { sleep } from './lib/deadline.ts'
+import { declaredStatements } from './lib/sql.ts'
 import type { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { StartError } from './startup.ts'
@@ -19,7 +20,7 @@ async function settleMigrations(app: FastifyInstance, readiness: Readiness): Pro
     throw new StartError(
       pending.length > 0
         ? `Migrations are pending: ${pending.join(', ')}. Run npm run db:migrate (latchkey migrate) first.`
-        : `The database lacks functions of this version, such as ${functions[0]}. Run npm run db:migrate (latchkey migrate) first.`,
+        : `The database lacks functions of this version, or the role of DATABASE_URL may not call them, such as ${functions[0]}. Run npm run db:migrate (latchkey migrate) first.`,
     )
   const { migrateDatabase } = await import('./migrate.ts')
   await migrateDatabase(app.config, (message, fields) => app.log.info(fields, message))
@@ -60,6 +61,7 @@ export async function prepare({
   const { main, mint } = app.pools
   await checkRoles({
     pools: { DATABASE_URL: main, DATABASE_MINT_URL: mint },
+    mintFunctions: declaredStatements().flatMap(({ name, mints }) => (mints ? [name] : [])),
     isProduction: app.config.isProduction,
     log: app.log,
   })

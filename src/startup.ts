@@ -1,3 +1,4 @@
+import { SEES_TENANTS } from './grants/unlinked.ts'
 import type { KeyProvider } from './lib/sealing.ts'
 import { type Sql, statement } from './lib/sql.ts'
 import { isSwapped, type KeyCheck, makeKeyCheck } from './secrets/key-checks.ts'
@@ -18,7 +19,10 @@ const CLAIM = statement(
   'startup_claim',
   `INSERT INTO installations (singleton, installation_id) VALUES (true, $1) ON CONFLICT (singleton) DO NOTHING`,
 )
-const INSTALLATION = statement('startup_installation', `SELECT installation_id AS "installationId" FROM installations`)
+const INSTALLATION = statement(
+  'startup_installation',
+  `SELECT (SELECT installation_id FROM installations) AS "installationId", ${SEES_TENANTS} AS "seesTenants"`,
+)
 const ADOPT = statement('startup_adopt', `UPDATE installations SET installation_id = $1, first_used_at = now()`)
 const KEEP_CHECK = statement(
   'startup_keep_check',
@@ -82,10 +86,19 @@ export function createInstallation({
       if (state.installationId === null) await sql.rows(CLAIM, [installationId])
       await this.refresh()
     },
-    /** Reads again whose database this is; doubles as the question whether it can be reached. @throws store_unavailable */
+    /**
+     * Reads again whose database this is, and whether its tenants can be seen; doubles as the question whether it can be reached.
+     * @throws StartError where row-level security hides every tenant; store_unavailable
+     */
     async refresh(): Promise<void> {
-      const [row] = await sql.rows<{ installationId: string }>(INSTALLATION, [])
-      isForeign = row !== undefined && row.installationId !== installationId
+      type Row = { installationId: string | null; seesTenants: boolean }
+      const [row] = await sql.rows<Row>(INSTALLATION, [])
+      if (row && !row.seesTenants)
+        throw new StartError(
+          'Row-level security hides every tenant from the functions: their owner is not the one that the policies name. ' +
+            'Run npm run db:migrate (latchkey migrate) as the owner of the tables.',
+        )
+      isForeign = row !== undefined && row.installationId !== null && row.installationId !== installationId
     },
     /** A copy of another installation's database: nothing that Zoom would notice may be spent. */
     isForeign: () => isForeign,

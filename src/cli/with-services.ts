@@ -11,8 +11,10 @@ export async function withServices<T>(
 ): Promise<T> {
   const built = await buildApp({ env: { ...env, LOG_LEVEL: 'fatal' } })
   try {
-    const { pending } = await built.readiness.migrations()
+    const { pending, functions } = await built.readiness.migrations()
     if (pending.length > 0) throw new StartError(`Migrations are pending: ${pending.join(', ')}. Run latchkey migrate.`)
+    if (functions.length > 0)
+      throw new StartError('The database lacks functions of this version. Run latchkey migrate.')
     return await work(built)
   } finally {
     await built.app.close()

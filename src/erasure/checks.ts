@@ -1,5 +1,5 @@
 import { HOLDS_PERSON } from '../grants/person.ts'
-import { isUnlinked } from '../grants/unlinked.ts'
+import { isUnlinked, SEES_TENANTS } from '../grants/unlinked.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'
@@ -25,12 +25,12 @@ const counted = (label: string, from: string, id = 'id') =>
 const IS_LET_GO = `(t.status = 'disconnected' OR t.status_reason = 'deauthorized' OR (g.connected_at < now() - ${LATE}
     AND ${isUnlinked('g.id')}))`
 const GRANTS = 'grants g JOIN grant_tokens t ON t.grant_id = g.id'
-export const HAS_NO_OWNER = `d.owner_id <> '${OPERATOR_ID}'
+export const HAS_NO_OWNER = `${SEES_TENANTS} AND d.owner_id <> '${OPERATOR_ID}'
     AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.owner_id) AND NOT EXISTS (SELECT FROM grants g WHERE g.id = d.owner_id)`
-export const HAS_NO_TENANT = `k.scope_id <> '${OPERATOR_ID}' AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = k.scope_id)`
+export const HAS_NO_TENANT = `${SEES_TENANTS} AND k.scope_id <> '${OPERATOR_ID}' AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = k.scope_id)`
 
 /** Nobody links the account any more under the consent that the admin gives now, or the admin has taken the app away. */
-export const IS_OF_LEFT_ACCOUNT = `NOT EXISTS (
+export const IS_OF_LEFT_ACCOUNT = `${SEES_TENANTS} AND NOT EXISTS (
   SELECT FROM organizations o JOIN grants g ON g.id = o.grant_id JOIN grant_tokens k ON k.grant_id = g.id
    WHERE o.grant_id = u.grant_id AND k.consent_epoch <= o.consent_epoch AND g.zoom_user_id NOT LIKE 'erased:%')`
 
@@ -126,7 +126,7 @@ const rowsOf = (table: string) => ({
        SELECT (SELECT r.tenant_id FROM ${table} r WHERE r.tenant_id > n.tenant_id ORDER BY r.tenant_id LIMIT 1)
          FROM named n WHERE n.tenant_id IS NOT NULL)
      SELECT tenant_id AS id FROM named
-      WHERE tenant_id IS NOT NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = tenant_id)`,
+      WHERE tenant_id IS NOT NULL AND ${SEES_TENANTS} AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = tenant_id)`,
   ),
   /** Deletes up to $2 rows of the tenant $1. */
   remove: statement(

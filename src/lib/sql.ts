@@ -46,14 +46,17 @@ export const FUNCTION_SCHEMA = 'latchkey_statements'
 const FORM = 1
 
 /**
- * Names a statement after its text too, so that two versions of the service on one database, or behind one pooler, never share a
+ * Names a statement after its text and whose it is too, so that two versions of the service on one database, or behind one pooler, never share a
  * function or a plan. What is sent is the call of its function: that one runs over all tenants, and no role can read a table by it.
  */
 function declare(label: string, body: string, mints: boolean): Statement {
-  const name = `${label}_${createHash('sha256').update(`${FORM} ${body}`).digest('hex').slice(0, 12)}`
+  const name = `${label}_${createHash('sha256')
+    .update(`${FORM} ${mints ? 'mint' : 'main'} ${body}`)
+    .digest('hex')
+    .slice(0, 12)}`
   const places = [...body.matchAll(/\$(\d+)/g)].map(([, place]) => Number(place))
   const values = Array.from({ length: Math.max(0, ...places) }, (_, index) => `$${index + 1}`).join(', ')
-  declared.set(name, { name, body, mints: mints || declared.get(name)?.mints === true })
+  declared.set(name, { name, body, mints })
   return { name, text: `SELECT * FROM ${FUNCTION_SCHEMA}.${name}(${values})` }
 }
 

@@ -12,8 +12,9 @@ type Adapter = Awaited<ReturnType<PrismaPg['connect']>>
 export function createAdapterFactory(connectionString: string) {
   const closers: (() => Promise<unknown>)[] = []
   function openPool(url: string): Pool {
-    // a migration that writes rows writes everybody's
-    const onConnect = async (client: ClientBase) => void (await client.query(`SET app.across_tenants = 'on'`))
+    // a migration that writes rows writes everybody's; and its tables go into `public`, whatever schema is named like its role
+    const onConnect = async (client: ClientBase) =>
+      void (await client.query(`SET app.across_tenants = 'on'; SET search_path = public`))
     const pool = markInternalChars(new Pool({ connectionString: url, onConnect }))
     pool.on('error', () => undefined) // an idle connection that breaks is replaced
     closers.unshift(() => pool.end())

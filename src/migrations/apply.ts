@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { type Access, settleAccess } from './access.ts'
+import { type Access, prepareAccess, settleAccess } from './access.ts'
 import { type EngineOptions, withMigrationEngine } from './engine.ts'
 
 export interface ApplyOptions extends EngineOptions {
@@ -21,18 +21,19 @@ const DEADLINE_MS = 600_000 // an index on a large table takes minutes
  * @returns names of what was applied, oldest first
  */
 export async function applyMigrations(options: ApplyOptions): Promise<string[]> {
-  const { log, deadlineMs = DEADLINE_MS } = options
-  return withMigrationLock(options.connectionString, deadlineMs, () =>
-    withMigrationEngine(options, async (engine) => {
+  const { log, access, connectionString, deadlineMs = DEADLINE_MS } = options
+  return withMigrationLock(connectionString, deadlineMs, async () => {
+    const roles = access && (await prepareAccess(connectionString, access))
+    return await withMigrationEngine(options, async (engine) => {
       const unfinished = await engine.unfinished()
       for (const name of unfinished) await engine.markRolledBack(name)
       if (unfinished.length > 0) log('beginning unfinished migrations again', { migrations: unfinished })
       const applied = await engine.apply().catch(explain)
       log(applied.length > 0 ? 'migrations applied' : 'no migration was pending', { migrations: applied })
-      if (options.access) await settleAccess(options.connectionString, options.access)
+      if (access && roles) await settleAccess(connectionString, roles, access)
       return applied
-    }),
-  )
+    })
+  })
 }
 
 /** The engine's message ends with a trace of its own source files; the migration's name is in there only. */

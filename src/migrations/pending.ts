@@ -11,7 +11,7 @@ export interface MigrationState {
   newer: string[]
   /** Those of `newer` that said that older versions cannot work with them. */
   incompatible: string[]
-  /** Statements of ours that the database has no function for. */
+  /** Statements of ours that the database has no function for, or none that whoever asks may call. */
   functions: string[]
 }
 
@@ -34,7 +34,9 @@ const HISTORY = `
   GROUP BY 1 ORDER BY 1`
 const FOUND = `
   SELECT (SELECT COALESCE(json_agg(h), '[]') FROM (${HISTORY}) h) AS history,
-         (SELECT COALESCE(json_agg(proname), '[]') FROM pg_proc WHERE pronamespace = to_regnamespace('${FUNCTION_SCHEMA}')) AS functions`
+         (SELECT COALESCE(json_agg(proname), '[]') FROM pg_proc
+           WHERE pronamespace = to_regnamespace('${FUNCTION_SCHEMA}') AND has_schema_privilege(pronamespace, 'USAGE')
+             AND has_function_privilege(oid, 'EXECUTE')) AS functions`
 
 /**
  * Compares the database's history with the migrations in `migrationsDir`, and its functions with the names of our statements: one
@@ -59,22 +61,25 @@ export async function pendingMigrations(
   }
 }
 
+const NOT_THERE = new Set(['42P01', '42501', '3F000'])
+
 async function read(query: MigrationQuery): Promise<Found> {
   const none = { history: [], functions: [] }
   try {
     const { rows } = await query(FOUND)
     return (rows[0] as Found | undefined) ?? none
   } catch (error) {
-    // schema_compatibility comes with the first migration: without it, that one has not been applied
-    if (isMissingTable(error)) return none
+    // schema_compatibility comes with the first migration: without it, that one has not been applied. Without the right to read it, what
+    // comes after all of them has not been done.
+    if (isNotThere(error)) return none
     throw error
   }
 }
 
-/** SQLSTATE 42P01, as `pg` reports it or as Prisma wraps it. */
-function isMissingTable(error: unknown): boolean {
+/** SQLSTATE 42P01 (no such table), 42501 (no right to it) or 3F000 (nor to its schema), as `pg` reports it or as Prisma wraps it. */
+function isNotThere(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
   const { code, originalCode, cause, meta, driverAdapterError } = error as Record<string, unknown>
-  if (code === '42P01' || originalCode === '42P01') return true
-  return isMissingTable(cause) || isMissingTable(meta) || isMissingTable(driverAdapterError)
+  if (NOT_THERE.has(String(code)) || NOT_THERE.has(String(originalCode))) return true
+  return isNotThere(cause) || isNotThere(meta) || isNotThere(driverAdapterError)
 }

@@ -105,6 +105,17 @@ async function settleRole(client: Client, variable: string, url: string): Promis
   return name
 }
 
+const ME = '(SELECT oid FROM pg_roles WHERE rolname = current_user)'
+
+/** What the migrating role owns, since nobody else may give or take rights on the rest: somebody's own table, say. */
+const OWN_RELATIONS = `
+  SELECT c.oid::regclass::text AS name, c.relkind = 'S' AS "isSequence"
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname IN ('public', 'pgboss') AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner = ${ME}`
+const OWN_FUNCTIONS = `
+  SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+   WHERE n.nspname IN ('public', '${FUNCTION_SCHEMA}') AND p.proowner = ${ME}`
+
 /**
  * No table at first, so that what a former version gave is not left behind. Functions stay: those of the version before are called
  * until the last of its replicas is gone.
@@ -113,39 +124,70 @@ async function takeTables(client: Client, role: string): Promise<void> {
   await client.query(`
     ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM ${role};
     ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM ${role};
-    REVOKE ALL ON ALL TABLES IN SCHEMA public, pgboss FROM ${role};
-    REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM ${role};
-    REVOKE ALL ON SCHEMA pgboss FROM ${role};
     GRANT USAGE ON SCHEMA ${FUNCTION_SCHEMA} TO ${role}`)
+  const { rows } = await client.query<{ name: string; isSequence: boolean }>(OWN_RELATIONS)
+  const revokes = rows.map(
+    ({ name, isSequence }) => `REVOKE ALL ON ${isSequence ? 'SEQUENCE' : 'TABLE'} ${name} FROM ${role}`,
+  )
+  await client.query(revokes.join(';'))
+}
+
+/**
+ * Postgres lets everybody call a new function and make temporary tables: enough to hang one of our triggers, which run as the owner, on a
+ * table of one's own. What only the database's owner may take stays where the migrating role is not.
+ */
+async function takeFromEverybody(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(OWN_FUNCTIONS)
+  await client.query(rows.map(({ name }) => `REVOKE ALL ON FUNCTION ${name} FROM PUBLIC`).join(';'))
+  const { rows: databases } = await client.query<{ name: string }>('SELECT current_database() AS name')
+  const database = escapeIdentifier(String(databases[0]?.name))
+  for (const revoke of [`TEMPORARY ON DATABASE ${database}`, 'CREATE ON SCHEMA public']) {
+    await client.query('SAVEPOINT revoke')
+    await client.query(`REVOKE ${revoke} FROM PUBLIC`).catch(() => client.query('ROLLBACK TO SAVEPOINT revoke')) // somebody else's to take
+  }
 }
 
 const namesOf = (statements: DeclaredStatement[]) =>
   statements.map(({ name }) => `${FUNCTION_SCHEMA}.${name}`).join(', ')
 
+/** The roles behind the service's URLs. */
+export interface ServiceRoles {
+  main: string
+  mint: string
+}
+
+/** Finds, or makes, the roles. Before the tables are migrated: what fails here has changed nothing. @throws Error naming the variable */
+export async function findRoles(client: Client, urls: ServiceUrls): Promise<ServiceRoles> {
+  const main = await settleRole(client, 'DATABASE_URL', urls.main)
+  const mint = urls.mint === urls.main ? main : await settleRole(client, 'DATABASE_MINT_URL', urls.mint)
+  return { main, mint }
+}
+
 /**
  * Gives the service's roles what they need and takes the rest: the minting role may call the functions of the minting path and read no
  * table; the main role may call every function, and read and write its tables within one tenant. The owner's own rights stay.
- * @throws Error naming the variable whose role is missing and what to do
  */
-export async function settleRoles(client: Client, urls: ServiceUrls, statements: DeclaredStatement[]): Promise<void> {
+export async function giveRights(
+  client: Client,
+  { main, mint }: ServiceRoles,
+  statements: DeclaredStatement[],
+): Promise<void> {
   const me = (await client.query<{ me: string }>('SELECT current_user AS me')).rows[0]?.me
-  const main = await settleRole(client, 'DATABASE_URL', urls.main)
-  const mint = urls.mint === urls.main ? main : await settleRole(client, 'DATABASE_MINT_URL', urls.mint)
-  const others = [...new Set([main, mint])].filter((role) => role !== me)
-  await client.query(`REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${FUNCTION_SCHEMA} FROM PUBLIC`)
-  for (const role of others) await takeTables(client, escapeIdentifier(role))
+  await takeFromEverybody(client)
+  for (const role of new Set([main, mint])) if (role !== me) await takeTables(client, escapeIdentifier(role))
   if (main !== me) {
     const role = escapeIdentifier(main)
     for (const [table, rights] of Object.entries(RIGHTS)) await client.query(`GRANT ${rights} ON ${table} TO ${role}`)
     await client.query(`
       GRANT USAGE ON SCHEMA public, pgboss TO ${role};
-      GRANT ${ALL} ON ALL TABLES IN SCHEMA pgboss TO ${role}`)
-    await client.query(`GRANT EXECUTE ON FUNCTION ${namesOf(statements)} TO ${role}`)
+      GRANT ${ALL} ON ALL TABLES IN SCHEMA pgboss TO ${role};
+      GRANT EXECUTE ON FUNCTION ${namesOf(statements)} TO ${role}`)
   }
   if (mint !== me && mint !== main) {
     const role = escapeIdentifier(mint)
     const [ofMints, others] = [statements.filter(({ mints }) => mints), statements.filter(({ mints }) => !mints)]
     await client.query(`
+      REVOKE ALL ON SCHEMA pgboss FROM ${role};
       REVOKE ALL ON FUNCTION ${namesOf(others)} FROM ${role};
       GRANT EXECUTE ON FUNCTION ${namesOf(ofMints)} TO ${role}`)
   }

@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { type DeclaredStatement, FUNCTION_SCHEMA } from '../lib/sql.ts'
-import { describe } from './describe.ts'
+import { type Described, describe } from './describe.ts'
 
 // Long enough for a rollback, and for the replicas of a rolling upgrade, which call the functions of the version before.
 const SUPERSEDED_FOR = '30 days'
@@ -28,8 +28,7 @@ async function namesOfTypes(client: Client, oids: number[]): Promise<Map<number,
   return new Map(rows.map(({ oid, name }) => [oid, name]))
 }
 
-async function create(client: Client, statement: DeclaredStatement): Promise<void> {
-  const { parameters, columns } = await describe(client, statement.body)
+async function create(client: Client, statement: DeclaredStatement, { parameters, columns }: Described): Promise<void> {
   const names = await namesOfTypes(client, [...parameters, ...(columns ?? []).map(({ type }) => type)])
   const typeOf = (oid: number) => names.get(oid) ?? 'text'
   const definition = definitionOf(
@@ -45,28 +44,45 @@ async function create(client: Client, statement: DeclaredStatement): Promise<voi
 }
 
 const KNOWN = `
-  SELECT p.proname AS name, obj_description(p.oid, 'pg_proc') AS superseded,
+  SELECT p.proname AS name, COALESCE(p.proallargtypes, p.proargtypes::oid[])::int[] AS types, obj_description(p.oid, 'pg_proc') AS superseded,
          obj_description(p.oid, 'pg_proc')::timestamptz < now() - interval '${SUPERSEDED_FOR}' AS "isOld"
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = '${FUNCTION_SCHEMA}'`
 
+interface Known {
+  name: string
+  /** Of its parameters and columns. */
+  types: number[]
+  superseded: string | null
+  isOld: boolean | null
+}
+
+async function retire(client: Client, { name, superseded, isOld }: Known, isWanted: boolean): Promise<void> {
+  const ofFunction = `FUNCTION ${FUNCTION_SCHEMA}.${name}`
+  if (isWanted && superseded) await client.query(`COMMENT ON ${ofFunction} IS NULL`)
+  if (!isWanted && !superseded) await client.query(`COMMENT ON ${ofFunction} IS '${new Date().toISOString()}'`)
+  if (!isWanted && isOld) await client.query(`DROP ${ofFunction}`)
+}
+
 /**
- * Makes the functions that this version's statements call and the database has not. Those that no version of the last 30 days has
- * asked for go; what a function does never changes, since its name says what is in it.
+ * Makes the functions that this version's statements call and the database has not, and anew those whose columns have another type since.
+ * Those that no version of the last 30 days has asked for go; what a function does never changes, since its name says what is in it.
  * @returns the names of the new ones
  */
 export async function installStatements(client: Client, statements: DeclaredStatement[]): Promise<string[]> {
   await client.query(`CREATE SCHEMA IF NOT EXISTS ${FUNCTION_SCHEMA}`)
-  const { rows: known } = await client.query<{ name: string; superseded: string | null; isOld: boolean | null }>(KNOWN)
-  const there = new Map(known.map((row) => [row.name, row]))
-  const wanted = new Set(statements.map(({ name }) => name))
-  const missing = statements.filter(({ name }) => !there.has(name))
-  for (const statement of missing) await create(client, statement)
-  for (const { name, superseded, isOld } of known) {
-    const ofFunction = `FUNCTION ${FUNCTION_SCHEMA}.${name}`
-    if (wanted.has(name) && superseded) await client.query(`COMMENT ON ${ofFunction} IS NULL`)
-    if (!wanted.has(name) && !superseded)
-      await client.query(`COMMENT ON ${ofFunction} IS '${new Date().toISOString()}'`)
-    if (!wanted.has(name) && isOld) await client.query(`DROP ${ofFunction}`)
+  const { rows } = await client.query<Known>(KNOWN)
+  const known = new Map(rows.map((row) => [row.name, row]))
+  const made: string[] = []
+  for (const statement of statements) {
+    const described = await describe(client, statement.body)
+    const types = [...described.parameters, ...(described.columns ?? []).map(({ type }) => type)]
+    const former = known.get(statement.name)
+    if (former && former.types.join() === types.join()) continue
+    if (former) await client.query(`DROP FUNCTION ${FUNCTION_SCHEMA}.${statement.name}`)
+    await create(client, statement, described)
+    made.push(statement.name)
   }
-  return missing.map(({ name }) => name)
+  const wanted = new Set(statements.map(({ name }) => name))
+  for (const row of rows) await retire(client, row, wanted.has(row.name))
+  return made
 }

@@ -11,6 +11,7 @@ const PLAIN_ERRORS = new Set([
   'SealError',
   'ZoomTransportError',
   'ConfigError',
+  'StartError',
 ])
 const SQL_FIELDS = ['code', 'constraint', 'table', 'routine', 'severity', 'syscall'] as const
 const MAX_CAUSES = 4

@@ -1,70 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
-import { buildApp } from '../../src/app.ts'
-import { migrateDatabase } from '../../src/migrate.ts'
-import { createTestDatabase, onDatabase } from '../helpers/database.ts'
-
-const { adminUrl } = inject('server')
-
-async function run<Row = Record<string, unknown>>(connectionString: string, text: string): Promise<Row[]> {
-  const client = new Client({ connectionString })
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
-}
-
-/** A name of its own, with a password that a URL has to escape; gone after the test. */
-function roleOf(database: string, kind: string) {
-  const name = `latchkey_test_${kind}_${randomBytes(4).toString('hex')}`
-  const password = `p@ss/${randomBytes(8).toString('hex')}`
-  const url = new URL(onDatabase(adminUrl, database))
-  url.username = name
-  url.password = encodeURIComponent(password)
-  onTestFinished(() => run(adminUrl, `DROP ROLE IF EXISTS "${name}"`).then(() => undefined))
-  return { name, password, url: url.href }
-}
-
-/** An empty database that a role of its own has, and two roles that nobody has made yet. */
-async function newServer(attributes: string) {
-  const database = `latchkey_test_${inject('server').run}_${randomBytes(6).toString('hex')}`
-  const [owner, main, mint] = [roleOf(database, 'owner'), roleOf(database, 'main'), roleOf(database, 'mint')]
-  await run(adminUrl, `CREATE ROLE "${owner.name}" LOGIN ${attributes} PASSWORD '${owner.password}'`)
-  await run(adminUrl, `CREATE DATABASE "${database}" OWNER "${owner.name}"`)
-  onTestFinished(async () => {
-    await run(adminUrl, `DROP DATABASE "${database}" WITH (FORCE)`) // hooks run last first: before its roles
-  })
-  const urls = { DATABASE_MIGRATION_URL: owner.url, DATABASE_URL: main.url, DATABASE_MINT_URL: mint.url }
-  return { urls, owner, main, mint, migrate: () => migrateDatabase(urls, () => undefined) }
-}
-
-/** A start in production by these URLs; gives what it logged. */
-async function startBy(urls: Record<string, string>, env: Record<string, string> = {}): Promise<string> {
-  const lines: string[] = []
-  const logStream = { write: (line: string) => lines.push(line) } as never
-  const { app, prepare } = await buildApp({
-    env: {
-      NODE_ENV: 'production',
-      PUBLIC_BASE_URL: 'https://bots.example.com',
-      INSTALLATION_ID: 'roles',
-      ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-      OPERATOR_API_KEY: 'o'.repeat(40),
-      METRICS_PORT: '0',
-      ...urls,
-      ...env,
-    },
-    logStream,
-  })
-  try {
-    await prepare()
-  } finally {
-    await app.close()
-  }
-  return lines.join('')
-}
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createTestDatabase } from '../helpers/database.ts'
+import { newServer, run, startBy } from '../helpers/database-roles.ts'
 
 describe('migrating', () => {
   test('makes the roles that the URLs name, with their passwords, and gives them what they need to serve', async () => {
@@ -85,9 +21,9 @@ describe('migrating', () => {
     expect(await run(main.url, 'SELECT count(*)::int AS tenants FROM tenants')).toEqual([{ tenants: 0 }])
   })
   test('takes the functions of the API from a role that becomes the minting one', async () => {
-    const { urls, main, mint, migrate } = await newServer('CREATEROLE')
+    const { main, mint, migrate } = await newServer('CREATEROLE')
     await migrate()
-    await migrateDatabase({ ...urls, DATABASE_URL: mint.url, DATABASE_MINT_URL: main.url }, () => undefined)
+    await migrate({ DATABASE_URL: mint.url, DATABASE_MINT_URL: main.url })
     const [purge] = await run<{ name: string }>(
       main.url,
       `SELECT proname AS name FROM pg_proc WHERE proname LIKE 'passes_purge_%'`,
@@ -116,9 +52,10 @@ describe('a start', () => {
     await expect(startBy(mixed)).rejects.toThrow(/DATABASE_MINT_URL connects as/)
   })
   test('in production is refused to a role that row-level security does not bind', async () => {
-    const { urls, main, migrate } = await newServer('CREATEROLE')
+    const server = await newServer('CREATEROLE')
+    const { urls, main, migrate } = server
     await migrate()
-    await run(adminUrl, `ALTER ROLE "${main.name}" BYPASSRLS`)
+    await run(server.adminUrl, `ALTER ROLE "${main.name}" BYPASSRLS`)
     await expect(startBy(urls)).rejects.toThrow(/a role with BYPASSRLS/)
   })
   test('outside production says so and goes on', async () => {
@@ -143,9 +80,7 @@ describe('a start', () => {
       `SELECT proname AS name FROM pg_proc WHERE proname LIKE 'pass_resolve_%'`,
     )
     await run(owner.url, `DROP FUNCTION latchkey_statements.${found?.name}`)
-    await expect(startBy(urls)).rejects.toThrow(
-      `lacks functions of this version, such as ${found?.name}. Run npm run db:migrate`,
-    )
+    await expect(startBy(urls)).rejects.toThrow(`may not call them, such as ${found?.name}. Run npm run db:migrate`)
     await migrate()
     await startBy(urls)
   })

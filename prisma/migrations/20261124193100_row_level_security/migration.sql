@@ -4,6 +4,25 @@
 -- too. `<>` and not `=`: Postgres then reckons with nearly all rows, and plans as if there were no policy.
 -- A setting that was set and taken back reads as the empty string.
 
+-- Whoever has rights on these tables has them from a version whose queries name no tenant. Replicas of it would now take hidden rows for
+-- deleted ones: they are refused instead, until `latchkey migrate` has given the new rights.
+DO $$
+DECLARE
+  given record;
+BEGIN
+  FOR given IN
+    SELECT DISTINCT c.oid::regclass AS relation, a.grantee
+      FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('REVOKE ALL ON %s FROM %s', given.relation,
+                   CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(given.grantee)) END);
+  END LOOP;
+END $$;
+
+-- `@>` is tried after a policy, never by an index.
+DROP INDEX "audit_events_subject_ids_idx";
+
 ALTER TABLE "api_keys" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY "of_tenant" ON "api_keys" USING ("tenant_id" = NULLIF(current_setting('app.tenant_id', true), '')::uuid);
 CREATE POLICY "across_tenants" ON "api_keys" TO CURRENT_USER USING (current_setting('app.across_tenants', true) <> '');
