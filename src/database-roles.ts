@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type pg from 'pg'
-import { FUNCTION_SCHEMA } from './lib/sql.ts'
+import { IS_CALLABLE } from './migrations/pending.ts'
 import { StartError } from './startup.ts'
 
 interface Role {
@@ -18,8 +18,7 @@ const WHO = `
          COALESCE((SELECT pg_has_role(c.relowner, 'MEMBER') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                     WHERE n.nspname = 'public' AND c.relname = 'tenants'), false) AS "isOwner",
          ARRAY(SELECT f FROM unnest($1::text[]) AS f
-                WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.proname = f AND p.pronamespace = to_regnamespace('${FUNCTION_SCHEMA}')
-                                     AND has_schema_privilege(p.pronamespace, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE'))) AS lacking
+                WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = f AND ${IS_CALLABLE})) AS lacking
     FROM pg_roles r WHERE r.rolname = current_user`
 
 export interface RoleCheckDeps {

@@ -1,4 +1,4 @@
-import { SEES_TENANTS } from './grants/unlinked.ts'
+import { SEES_TENANTS } from './default-tenant.ts'
 import type { KeyProvider } from './lib/sealing.ts'
 import { type Sql, statement } from './lib/sql.ts'
 import { isSwapped, type KeyCheck, makeKeyCheck } from './secrets/key-checks.ts'

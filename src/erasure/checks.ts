@@ -1,5 +1,6 @@
+import { SEES_TENANTS } from '../default-tenant.ts'
 import { HOLDS_PERSON } from '../grants/person.ts'
-import { isUnlinked, SEES_TENANTS } from '../grants/unlinked.ts'
+import { isUnlinked } from '../grants/unlinked.ts'
 import type { Statement } from '../lib/sql.ts'
 import { statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'

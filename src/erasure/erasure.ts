@@ -1,4 +1,5 @@
 import { HOLDS_PERSON, NO_PERSON } from '../grants/person.ts'
+import { inParts } from '../lib/in-parts.ts'
 import { type Sql, type Statement, statement } from '../lib/sql.ts'
 import {
   CHECKS,
@@ -79,13 +80,8 @@ export function createErasure(sql: Sql) {
     }
     return findings
   }
-  async function removeOf(remove: Statement, tenantId: string): Promise<number> {
-    for (let total = 0; ; ) {
-      const { length } = await sql.rows(remove, [tenantId, DELETED_AT_ONCE])
-      total += length
-      if (length < DELETED_AT_ONCE) return total
-    }
-  }
+  const removeOf = (remove: Statement, tenantId: string): Promise<number> =>
+    inParts(DELETED_AT_ONCE, null, async (limit) => (await sql.rows(remove, [tenantId, limit])).length)
   const changed = async (of: typeof SWEEP_KEYS) => (await sql.rows(of, [])).length
 
   return {

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { type DeclaredStatement, FUNCTION_SCHEMA } from '../lib/sql.ts'
-import { findRoles, giveRights, type ServiceRoles, type ServiceUrls } from './roles.ts'
+import { findRoles, giveRights, ME, type ServiceRoles, type ServiceUrls } from './roles.ts'
 import { installStatements } from './statement-functions.ts'
 
 export interface Access {
@@ -57,7 +57,7 @@ const ASTRAY = `
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'across_tenants'
    WHERE n.nspname = 'public' AND c.relforcerowsecurity
-     AND p.polroles IS DISTINCT FROM ARRAY[(SELECT oid FROM pg_roles WHERE rolname = current_user)]`
+     AND p.polroles IS DISTINCT FROM ARRAY[${ME}]`
 
 /** Row-level security hides without a word: with a policy astray every tenant would look deleted. */
 async function mendPolicies(client: Client): Promise<void> {

@@ -32,11 +32,13 @@ const HISTORY = `
   FROM _prisma_migrations m LEFT JOIN schema_compatibility c USING (migration_name)
   WHERE m.rolled_back_at IS NULL
   GROUP BY 1 ORDER BY 1`
+/** Of `pg_proc`: a function of ours that whoever asks may call. In SQL. */
+export const IS_CALLABLE = `pronamespace = to_regnamespace('${FUNCTION_SCHEMA}') AND has_schema_privilege(pronamespace, 'USAGE')
+             AND has_function_privilege(oid, 'EXECUTE')`
 const FOUND = `
   SELECT (SELECT COALESCE(json_agg(h), '[]') FROM (${HISTORY}) h) AS history,
          (SELECT COALESCE(json_agg(proname), '[]') FROM pg_proc
-           WHERE pronamespace = to_regnamespace('${FUNCTION_SCHEMA}') AND has_schema_privilege(pronamespace, 'USAGE')
-             AND has_function_privilege(oid, 'EXECUTE')) AS functions`
+           WHERE ${IS_CALLABLE}) AS functions`
 
 /**
  * Compares the database's history with the migrations in `migrationsDir`, and its functions with the names of our statements: one

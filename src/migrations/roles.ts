@@ -105,7 +105,8 @@ async function settleRole(client: Client, variable: string, url: string): Promis
   return name
 }
 
-const ME = '(SELECT oid FROM pg_roles WHERE rolname = current_user)'
+/** The role that asks, as an oid: a name with odd characters is no `regrole`. In SQL. */
+export const ME = '(SELECT oid FROM pg_roles WHERE rolname = current_user)'
 
 /** What the migrating role owns, since nobody else may give or take rights on the rest: somebody's own table, say. */
 const OWN_RELATIONS = `

@@ -1,5 +1,6 @@
 import { Prisma, type PrismaClient } from '../generated/prisma/client.ts'
 import { uuidv7 } from '../lib/ids.ts'
+import { inParts } from '../lib/in-parts.ts'
 import { type Sql, statement } from '../lib/sql.ts'
 import { ageOf } from '../retention.ts'
 import { perTenant } from './with-tenant.ts'
@@ -42,13 +43,8 @@ const bytes = (buffer: Buffer) => new Uint8Array(buffer)
 export function createIdempotencyStore(prisma: PrismaClient, sql: Sql): IdempotencyStore {
   return {
     ...perTenant(prisma, scopeStore),
-    async purgeExpiredAcrossTenants() {
-      for (let total = 0; ; ) {
-        const { length } = await sql.rows(PURGE, [PURGE_BATCH])
-        total += length
-        if (length < PURGE_BATCH) return total
-      }
-    },
+    purgeExpiredAcrossTenants: () =>
+      inParts(PURGE_BATCH, null, async (limit) => (await sql.rows(PURGE, [limit])).length),
   }
 }
 

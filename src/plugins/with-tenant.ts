@@ -17,8 +17,8 @@ export function withTenant<T>(
   })
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a store may know the operator as null or not, and other parameters follow
-type OfTenant = (tenantId: any, ...rest: any[]) => Promise<unknown>
+/** Takes a tenant's id first, and perhaps null for the operator; `never`: whatever it takes after that. */
+type OfTenant = (tenantId: string, ...rest: never[]) => Promise<unknown>
 
 /**
  * A store of which each method takes the tenant's id first and runs in that tenant's own transaction. `build` gives the same store
@@ -31,7 +31,7 @@ export function perTenant<Store extends object & Record<keyof Store, OfTenant>>(
   const names = Object.keys(build(prisma)) as (keyof Store)[]
   const inTransaction =
     (name: keyof Store) =>
-    (tenantId: string | null, ...rest: unknown[]) =>
+    (tenantId: string, ...rest: never[]) =>
       withTenant(prisma, tenantId, (tx) => build(tx)[name](tenantId, ...rest))
   return Object.fromEntries(names.map((name) => [name, inTransaction(name)])) as Store
 }

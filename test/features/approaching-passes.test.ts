@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { APPROACHING } from '../../src/features/passes/approaching.ts'
 import { uuidv7 } from '../../src/lib/ids.ts'
 import type { TestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
@@ -213,7 +212,7 @@ test('passes that lie far ahead cost nothing: they are found by the index of joi
     [host.passId],
   )
   await rows(t, 'ANALYZE passes')
-  expect(await planOf(t, APPROACHING, [300])).toMatch(/Index Scan using passes_join_at_idx/)
+  expect(await planOf(t.database, 'passes_approaching', [300])).toMatch(/Index Scan using passes_join_at_idx/)
 })
 
 /** Links a host's grant as the organization of an account, past the connect flow. */

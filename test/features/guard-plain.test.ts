@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DEFAULT_TENANT_ID } from '../../src/features/tenants/service.ts'
+import { DEFAULT_TENANT_ID } from '../../src/default-tenant.ts'
 import { RECALL_SECRET, startTestApp, type TestApp } from '../helpers/app.ts'
 import { newTenant, rows } from '../helpers/connect.ts'
 import { newRecallSecret, newWorkspace, operate, unsigned } from '../helpers/guard.ts'

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { DEFAULT_TENANT_ID } from '../../src/features/tenants/service.ts'
+import { DEFAULT_TENANT_ID } from '../../src/default-tenant.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { rows } from '../helpers/connect.ts'
 import { dump } from '../helpers/dump.ts'

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest'
 import { COLUMNS } from '../../src/features/mints/open-statements.ts'
 import { uuidv7 } from '../../src/lib/ids.ts'
-import { declaredStatements } from '../../src/lib/sql.ts'
 import { buildTestApp } from '../helpers/app.ts'
 import { unique } from '../helpers/management.ts'
-import { asFunction } from '../helpers/plans.ts'
+import { asFunction, bodyOf } from '../helpers/plans.ts'
 
 // Postgres tries five plans of their own before it may keep one for all
 const TRIED = 5
@@ -16,8 +15,8 @@ async function plansOf(size: number) {
   const passes = await Promise.all(
     Array.from({ length: size }, () => t.createPass({ meeting: '85996249517', host: { external_user_id: 'user-1' } })),
   )
-  const text = String(declaredStatements().find(({ name }) => name.startsWith(`mint_open_${size}_`))?.body)
-  return await asFunction(t, async (owner) => {
+  const text = bodyOf(`mint_open_${size}`)
+  return await asFunction(t.database, async (owner) => {
     for (let turn = 0; turn < 12; turn++) {
       const values = passes.flatMap(({ id }) => [id, 'join', unique(), null, uuidv7(), unique()])
       expect(values).toHaveLength(size * COLUMNS.length)

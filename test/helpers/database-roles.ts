@@ -1,23 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
 import { inject, onTestFinished } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { migrateDatabase } from '../../src/migrate.ts'
-import { onDatabase } from './database.ts'
+import { ask, onDatabase } from './database.ts'
 
 const { adminUrl } = inject('server')
 const ENCRYPTION_KEYS = `k1:${randomBytes(32).toString('base64')}`
-
-/** One statement, or several, by that address. */
-export async function run<Row = Record<string, unknown>>(connectionString: string, text: string): Promise<Row[]> {
-  const client = new Client({ connectionString })
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
-}
 
 /** A name of its own, with a password that a URL has to escape; gone after the test. */
 export function roleOf(database: string, kind: string) {
@@ -27,8 +15,8 @@ export function roleOf(database: string, kind: string) {
   url.username = name
   url.password = encodeURIComponent(password)
   onTestFinished(async () => {
-    await run(adminUrl, `DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`) // first: what a role owns there holds it
-    await run(adminUrl, `DROP ROLE IF EXISTS "${name}"`)
+    await ask(adminUrl, `DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`) // first: what a role owns there holds it
+    await ask(adminUrl, `DROP ROLE IF EXISTS "${name}"`)
   })
   return { name, password, url: url.href }
 }
@@ -37,8 +25,8 @@ export function roleOf(database: string, kind: string) {
 export async function newServer(attributes: string) {
   const database = `latchkey_test_${inject('server').run}_${randomBytes(6).toString('hex')}`
   const [owner, main, mint] = [roleOf(database, 'owner'), roleOf(database, 'main'), roleOf(database, 'mint')]
-  await run(adminUrl, `CREATE ROLE "${owner.name}" LOGIN ${attributes} PASSWORD '${owner.password}'`)
-  await run(adminUrl, `CREATE DATABASE "${database}" OWNER "${owner.name}"`)
+  await ask(adminUrl, `CREATE ROLE "${owner.name}" LOGIN ${attributes} PASSWORD '${owner.password}'`)
+  await ask(adminUrl, `CREATE DATABASE "${database}" OWNER "${owner.name}"`)
   const urls = { DATABASE_MIGRATION_URL: owner.url, DATABASE_URL: main.url, DATABASE_MINT_URL: mint.url }
   const migrate = (changed: Partial<typeof urls> = {}) => migrateDatabase({ ...urls, ...changed }, () => undefined)
   return { database, adminUrl: onDatabase(adminUrl, database), urls, owner, main, mint, migrate }

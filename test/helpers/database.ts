@@ -49,7 +49,7 @@ export async function createTestDatabase({ empty = false }: TestDatabaseOptions 
   const name = `latchkey_test_${run}_${randomBytes(6).toString('hex')}`
   const owner = decodeURIComponent(new URL(ownerUrl).username)
   const source = empty ? 'template0' : template
-  await asAdmin(adminUrl, `CREATE DATABASE "${name}" TEMPLATE "${source}" OWNER "${owner}"`)
+  await ask(adminUrl, `CREATE DATABASE "${name}" TEMPLATE "${source}" OWNER "${owner}"`)
   return {
     adminUrl: onDatabase(adminUrl, name),
     ownerUrl: onDatabase(ownerUrl, name),
@@ -57,7 +57,7 @@ export async function createTestDatabase({ empty = false }: TestDatabaseOptions 
     mintUrl: onDatabase(mintUrl, name),
     async drop() {
       await becomesFree(adminUrl, name, 40)
-      await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
+      await ask(adminUrl, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
     },
   }
 }
@@ -76,10 +76,10 @@ export async function backUp(
     adminUrl: onDatabase(adminUrl, backup),
     /** Puts it in the original's place, under its name. */
     async restore() {
-      await asAdmin(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`)
+      await ask(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`)
       await alone(adminUrl, backup, `ALTER DATABASE "${backup}" RENAME TO "${name}"`)
     },
-    drop: async () => void (await asAdmin(adminUrl, `DROP DATABASE IF EXISTS "${backup}" WITH (FORCE)`)),
+    drop: async () => void (await ask(adminUrl, `DROP DATABASE IF EXISTS "${backup}" WITH (FORCE)`)),
   }
 }
 
@@ -87,15 +87,15 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 
 /** Runs a statement that nobody else may be connected for. */
 async function alone(adminUrl: string, name: string, statement: string): Promise<void> {
-  await asAdmin(adminUrl, `ALTER DATABASE "${name}" ALLOW_CONNECTIONS false`)
-  await asAdmin(adminUrl, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+  await ask(adminUrl, `ALTER DATABASE "${name}" ALLOW_CONNECTIONS false`)
+  await ask(adminUrl, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
   try {
     if (!(await becomesFree(adminUrl, name, 200))) throw new Error(`somebody stays connected to ${name}`)
-    await asAdmin(adminUrl, statement)
+    await ask(adminUrl, statement)
   } finally {
     const still = `SELECT datname FROM pg_database WHERE datname IN ('${name}', '${name.replace(/_backup$/, '')}')`
-    for (const { datname } of await asAdmin(adminUrl, still))
-      await asAdmin(adminUrl, `ALTER DATABASE "${datname}" ALLOW_CONNECTIONS true`)
+    for (const { datname } of await ask(adminUrl, still))
+      await ask(adminUrl, `ALTER DATABASE "${datname}" ALLOW_CONNECTIONS true`)
   }
 }
 
@@ -106,13 +106,14 @@ async function alone(adminUrl: string, name: string, statement: string): Promise
 async function becomesFree(adminUrl: string, name: string, looks: number): Promise<boolean> {
   const connected = `SELECT FROM pg_stat_activity WHERE datname = '${name}'`
   for (let look = 0; look < looks; look++) {
-    if ((await asAdmin(adminUrl, connected)).length === 0) return true
+    if ((await ask(adminUrl, connected)).length === 0) return true
     await delay(25)
   }
   return false
 }
 
-async function asAdmin(connectionString: string, statement: string): Promise<Record<string, unknown>[]> {
+/** One statement, or several, over a connection of its own. */
+export async function ask<Row = Record<string, unknown>>(connectionString: string, statement: string): Promise<Row[]> {
   const client = new Client({ connectionString })
   await client.connect()
   try {

@@ -4,9 +4,9 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { Client } from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startEmbeddedPostgres } from '../../scripts/embedded-postgres.ts'
+import { ask } from '../helpers/database.ts'
 
 let parent: string
 let dataDir: string
@@ -40,16 +40,6 @@ async function startUser(): Promise<{ child: ChildProcess; url: string; isOwner:
   child.once('exit', () => children.delete(child))
   const [line] = await once(createInterface(child.stdout), 'line')
   return { child, ...JSON.parse(line) }
-}
-
-async function ask(connectionString: string, sql: string): Promise<unknown[]> {
-  const client = new Client({ connectionString })
-  await client.connect()
-  try {
-    return (await client.query(sql)).rows
-  } finally {
-    await client.end()
-  }
 }
 
 test('the service gets a role that is no superuser, owns its database, and works in UTC and UTF-8', async () => {

@@ -91,7 +91,7 @@ export function createLedger({ store, log, countMint, countUnsigned }: LedgerDep
     /** Writes what waits; on shutdown, after the last request. */
     flush: outcomes.flush,
     /** Deletes what is past its age. @throws store_unavailable */
-    purgeAcrossTenants: (signal: AbortSignal): Promise<void> =>
+    purgeAcrossTenants: (signal: AbortSignal): Promise<number> =>
       inParts(PURGED_AT_ONCE, signal, store.purgeAcrossTenants),
     purgeSeenAcrossTenants: (olderThanSeconds: number) => store.purgeSeenAcrossTenants(olderThanSeconds),
   }

@@ -88,6 +88,6 @@ export function createDispatch({ store, payloads, endpointsFor, box, queue }: Di
     /** Tells what two changes at one moment hid from each other. @throws store_unavailable */
     tellMissedAcrossTenants: (): Promise<number> => store.tellMissed(MISSED_AT_ONCE),
     /** Forgets what was sent long ago. @throws store_unavailable */
-    purgeAcrossTenants: (signal: AbortSignal): Promise<void> => inParts(PURGED_AT_ONCE, signal, store.purge),
+    purgeAcrossTenants: (signal: AbortSignal): Promise<number> => inParts(PURGED_AT_ONCE, signal, store.purge),
   }
 }

@@ -178,7 +178,7 @@ export function createPassService(deps: PassDeps) {
       if (!(await store.revoke(tenantId, passId))) throw unknownPass()
     },
     /** Deletes what is past its age. @throws store_unavailable */
-    purgeAcrossTenants: (signal: AbortSignal): Promise<void> =>
+    purgeAcrossTenants: (signal: AbortSignal): Promise<number> =>
       inParts(PURGED_AT_ONCE, signal, store.purgeAcrossTenants),
     /**
      * Renews, before bots come, what they would find near its end; of each grant once, whoever shares it. What Zoom refuses is

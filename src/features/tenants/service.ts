@@ -1,11 +1,9 @@
+import { DEFAULT_TENANT_ID } from '../../default-tenant.ts'
 import { AppError } from '../../errors.ts'
 import type { CursorCodec } from '../../lib/cursor.ts'
 import { toPage } from '../../lib/cursor.ts'
 import { isUuid, uuidv7 } from '../../lib/ids.ts'
 import type { Tenant, TenantStore } from './store.ts'
-
-/** The tenant that always exists (contract §1); made by the first migration. */
-export const DEFAULT_TENANT_ID = '00000000-0000-7000-8000-000000000001'
 
 export interface TenantDeps {
   store: TenantStore
