@@ -186,10 +186,12 @@ test.each([true, false])(
     expect((await mint(one, host)).status).toBe(200)
     const failed: unknown[] = []
     let isOver = false
-    const bots = [one, other, one, other].map(async (replica) => {
+    const answered = [0, 0, 0, 0]
+    const bots = [one, other, one, other].map(async (replica, bot) => {
       while (!isOver) {
         const answer = await mint(replica, host)
         if (answer.status !== 200) failed.push([answer.status, answer.code])
+        answered[bot] = (answered[bot] ?? 0) + 1
       }
     })
     for (let gen = 3; gen <= 7; gen++) {
@@ -197,6 +199,9 @@ test.each([true, false])(
       const soon = `UPDATE grant_tokens SET access_expires_at = clock_timestamp() + interval '200 s' WHERE grant_id = $1`
       await rows(world.t, soon, [host.grantId])
       await expect.poll(async () => (await grantRow(world.t, host)).gen, PATIENT).toBe(gen)
+      // each bot begins a mint of this generation: one that a starved machine stops over two renewals is refused twice, rightly
+      const before = [...answered]
+      await expect.poll(() => answered.every((count, bot) => count >= (before[bot] ?? 0) + 2), PATIENT).toBe(true)
     }
     isOver = true
     await Promise.all(bots)
