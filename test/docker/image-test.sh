@@ -90,7 +90,7 @@ docker run --rm --read-only --network none "$image" sh -c '
   for name in .git .env .data test scripts; do test ! -e "$name" || { echo "has $name"; exit 1; }; done
   test -z "$(find /app -writable -print -quit)"
   latchkey --help >/dev/null
-  node -e "process.exit(require('/app/sbom.cdx.json').components.some(({ name }) => name === 'fastify') ? 0 : 1)" || { echo 'no bill of materials'; exit 1; }
+  node -p "require(\"/app/sbom.cdx.json\").components.map(({ name }) => name).join()" | grep -q fastify || { echo "no bill of materials"; exit 1; }
 ' || fail 'the image holds something it should not'
 pass 'the image runs as node, owns nothing in /app, and holds no development dependency'
 
