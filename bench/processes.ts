@@ -89,15 +89,26 @@ export interface ServiceOptions {
   nodeOptions?: string[]
 }
 
-/** The flags that `npm start` gives to Node: what is measured is what runs. */
+/** What `npm start` gives to Node, by flags and by environment: what is measured is what runs. */
 const startFlags = () => new Set(packageJson.scripts.start.match(/--max[a-z-]+=[0-9]+/g) ?? [])
+const startEnvironment = () =>
+  Object.fromEntries(
+    [...packageJson.scripts.start.matchAll(/\b([A-Z_]+)=(\S+)/g)].map(([, name, value]) => [name, value]),
+  )
 
 /** `node src/server.ts`, once it is ready. @throws when it ends before */
 export async function startService({ isPinned, env, logFile, nodeOptions = [] }: ServiceOptions): Promise<Measured> {
   const [port, metricsPort] = [await freePort(), await freePort()]
   const log = openSync(logFile, 'a')
   const child = launch(isPinned, [...startFlags(), ...nodeOptions, 'src/server.ts'], {
-    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), METRICS_PORT: String(metricsPort), ...env },
+    env: {
+      ...startEnvironment(),
+      PATH: process.env.PATH,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      METRICS_PORT: String(metricsPort),
+      ...env,
+    },
     stdio: ['ignore', log, log],
   })
   const giveUpAt = Date.now() + READY_WITHIN_MS

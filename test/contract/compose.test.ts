@@ -20,3 +20,13 @@ test('every secret can be given to compose as a file', () => {
   const names = keysOf(read('docker-compose.secrets.yml'))
   for (const name of SECRET_NAMES) expect(names).toContain(`${name}_FILE`)
 })
+
+test('the image gives Node and its memory allocator the settings of npm start', () => {
+  const { start } = JSON.parse(read('package.json')).scripts
+  const dockerfile = read('Dockerfile')
+  for (const flag of ['max-semi-space-size', 'max-old-space-size', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_']) {
+    const setting = new RegExp(`${flag}=[0-9]+`)
+    expect(setting.exec(dockerfile)?.[0], flag).toBeDefined()
+    expect(setting.exec(dockerfile)?.[0]).toBe(setting.exec(start)?.[0])
+  }
+})

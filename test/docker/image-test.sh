@@ -94,6 +94,10 @@ docker run --rm --read-only --network none "$image" sh -c '
 ' || fail 'the image holds something it should not'
 pass 'the image runs as node, owns nothing in /app, and holds no development dependency'
 
+docker run --rm --read-only --network none -e NODE_DEBUG_NATIVE=COMPILE_CACHE "$image" > "$work/out" 2>&1 || true
+grep -q 'StrippedTypeScript file:///app/src/server.ts...success\|StrippedTypeScript /app/src/server.ts...success' "$work/out" || fail 'the service strips its types at each start'
+pass 'the service starts from code that was compiled as the image was built'
+
 # ---- the service
 compose up -d --wait --wait-timeout 180 latchkey >/dev/null 2>"$work/up" || { cat "$work/up" >&2; fail 'compose up'; }
 url="http://$(compose port latchkey 4000)"
