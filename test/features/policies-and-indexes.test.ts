@@ -1,0 +1,104 @@
+import pg from 'pg'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import '../../src/app.ts' // what declares statements
+import '../../src/migrate.ts'
+import { declaredStatements } from '../../src/lib/sql.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { asFunction, bodyOf, planIn } from '../helpers/plans.ts'
+
+// Postgres asks an index for a row of a table under policies only by conditions that it knows to tell nothing of the rows a policy hides
+
+interface PlanNode {
+  'Relation Name'?: string
+  'Index Cond'?: string
+  Plans?: PlanNode[]
+}
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+  return database.drop
+})
+
+// on empty tables, which Postgres would otherwise just read
+const BY_INDEX_WHERE_POSSIBLE = ['seqscan', 'bitmapscan', 'hashjoin', 'mergejoin', 'memoize', 'material']
+  .map((way) => `SET enable_${way} = off;`)
+  .join('')
+
+/** As `hosts by external_user_id, tenant_id`: every table that is asked by an index, and by which columns. */
+function lookups(node: PlanNode): string[] {
+  const { 'Relation Name': table, 'Index Cond': condition, Plans: children = [] } = node
+  const columns = [...(condition ?? '').matchAll(/\((?:\w+\.)?(\w+) (?:=|[<>]=?) /g)].map(([, column]) => column)
+  const own = table && columns.length > 0 ? [`${table} by ${[...new Set(columns)].sort().join(', ')}`] : []
+  return [...own, ...children.flatMap(lookups)]
+}
+
+async function lookupsOf(client: pg.Client, body: string): Promise<string[]> {
+  const places = new Set(body.match(/\$\d+/g)).size
+  const values = places > 0 ? `(${Array.from({ length: places }, () => 'NULL').join(', ')})` : ''
+  await client.query(`PREPARE asked AS ${body}`)
+  const { rows } = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE asked ${values}`)
+  await client.query('DEALLOCATE asked')
+  return lookups(rows[0]['QUERY PLAN'][0].Plan)
+}
+
+test('policies cost no statement its index', async () => {
+  const setUp = `${BY_INDEX_WHERE_POSSIBLE} SET plan_cache_mode = force_generic_plan`
+  const superuser = new pg.Client({ connectionString: database.adminUrl }) // whom no policy binds
+  onTestFinished(() => superuser.end())
+  await superuser.connect()
+  await superuser.query(setUp)
+  await asFunction(database, async (owner) => {
+    await owner.query(setUp)
+    for (const { name, body } of declaredStatements()) {
+      const left = await lookupsOf(owner, body)
+      const lost = (await lookupsOf(superuser, body)).filter((lookup) => {
+        const at = left.indexOf(lookup)
+        if (at >= 0) left.splice(at, 1)
+        return at < 0
+      })
+      expect.soft(lost, name).toEqual([])
+    }
+  })
+  expect(declaredStatements().length).toBeGreaterThan(200)
+})
+
+const HOSTS = 5000
+const MANY_HOSTS = `
+  INSERT INTO tenants (id, slug, name, return_url_origins) VALUES (md5('tenant')::uuid, 'tenant', 'x', '{}');
+  INSERT INTO zoom_apps (id, tenant_id, kind, client_id, managed_by)
+  VALUES (md5('app')::uuid, md5('tenant')::uuid, 'user', 'client', 'api');
+  INSERT INTO grants (id, zoom_app_id, zoom_user_id)
+  SELECT md5('grant' || n)::uuid, md5('app')::uuid, 'user-' || n FROM generate_series(1, ${HOSTS}) n;
+  INSERT INTO grant_tokens (grant_id, status, gen) SELECT md5('grant' || n)::uuid, 'connected', 1 FROM generate_series(1, ${HOSTS}) n;
+  INSERT INTO hosts (id, tenant_id, external_user_id, grant_id, consent_epoch)
+  SELECT md5('host' || n)::uuid, md5('tenant')::uuid, 'user-' || n, md5('grant' || n)::uuid, 0 FROM generate_series(1, ${HOSTS}) n;
+  INSERT INTO meetings (id, tenant_id, meeting_id, external_user_id, source)
+  SELECT md5('meeting' || n)::uuid, md5('tenant')::uuid, 100000000 + n, 'user-' || n, 'api' FROM generate_series(1, ${HOSTS}) n;
+  INSERT INTO passes (id, tenant_id, secret_hash, meeting_id, kinds, on_behalf_of, expires_at)
+  SELECT md5('pass' || n)::uuid, md5('tenant')::uuid, decode(md5('pass' || n), 'hex'), 100000000 + n, '{join,obf}', '{}', now() + interval '1 day'
+    FROM generate_series(1, ${HOSTS}) n;
+  ANALYZE`
+
+test.each([1, 4, 16])(`a batch of %i mints reads its hosts and no other of the tenant’s ${HOSTS}`, async (size) => {
+  await asFunction(database, async (owner) => {
+    const [{ isThere } = { isThere: false }] = (
+      await owner.query<{ isThere: boolean }>('SELECT EXISTS (SELECT FROM hosts) AS "isThere"')
+    ).rows
+    if (!isThere) await owner.query(MANY_HOSTS)
+    await owner.query(`PREPARE opens AS ${bodyOf(`mint_open_${size}`)}; SET plan_cache_mode = force_generic_plan`)
+    const values = Array.from(
+      { length: size },
+      (_, n) => `md5('pass${n + 1}')::uuid, 'join', 'msg-${size}-${n}', NULL, gen_random_uuid(), 'request'`,
+    )
+    const plan = planIn(
+      await owner.query(`EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE opens (${values.join(', ')})`),
+    )
+    expect(plan).not.toMatch(/Seq Scan on (hosts|grants|grant_tokens|meetings|passes)/)
+    for (const [, read] of plan.matchAll(
+      /Scan.* on (?:hosts|grants|grant_tokens|meetings|passes)\b.*actual rows=([0-9.]+)/g,
+    ))
+      expect(Number(read)).toBeLessThanOrEqual(size)
+    expect(plan).toMatch(/on hosts\b.*actual rows=1/)
+  })
+})
