@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { DEFAULT_TENANT_ID } from '../../src/default-tenant.ts'
 import { COLUMNS } from '../../src/features/mints/open-statements.ts'
 import { uuidv7 } from '../../src/lib/ids.ts'
 import { buildTestApp } from '../helpers/app.ts'
@@ -29,4 +30,22 @@ async function plansOf(size: number) {
 
 test.each([1, 4, 16])('the statement that opens %i mints is planned once for good, not at every mint', async (size) => {
   expect(await plansOf(size)).toEqual({ custom: TRIED, generic: 12 - TRIED })
+})
+
+test('the outcomes of mints are written beside their rows, and not into every index once more', async () => {
+  const t = await buildTestApp()
+  await asFunction(t.database, async (owner) => {
+    await owner.query(
+      `INSERT INTO mints (id, tenant_id, kind, meeting_id, request_id)
+       SELECT gen_random_uuid(), $1, 'join', '85996249517', gen_random_uuid() FROM generate_series(1, 1000)`,
+      [DEFAULT_TENANT_ID],
+    )
+    await owner.query(`UPDATE mints SET outcome = 'minted', duration_ms = 12`)
+    await owner.query('SELECT pg_stat_force_next_flush()')
+    const { rows } = await owner.query<{ all: number; beside: number }>(
+      `SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS beside FROM pg_stat_user_tables WHERE relname = 'mints'`,
+    )
+    expect(rows[0]?.all).toBe(1000)
+    expect(rows[0]?.beside).toBeGreaterThan(990)
+  })
 })
