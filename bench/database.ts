@@ -17,8 +17,10 @@ export async function startDatabase() {
   const postgres = await startEmbeddedPostgres({ dataDir, durable: false })
   const logFile = `${dataDir}.log`
 
-  async function asSuperuser(text: string): Promise<void> {
-    const client = new Client({ connectionString: postgres.adminUrl })
+  async function asSuperuser(text: string, database = 'postgres'): Promise<void> {
+    const url = new URL(postgres.adminUrl)
+    url.pathname = database
+    const client = new Client({ connectionString: url.href })
     await client.connect()
     await client.query(text)
     await client.end()
@@ -27,6 +29,8 @@ export async function startDatabase() {
   return {
     url: postgres.url,
     folder: dirname(dataDir),
+    /** What autovacuum does by itself where a database runs for longer: until then Postgres plans for empty tables. */
+    analyze: () => asSuperuser('ANALYZE', 'latchkey'),
     /** From now on new sessions of the service write each statement into the log. */
     logStatements: () => asSuperuser(`ALTER ROLE latchkey SET log_statement = 'all'`),
     logNoStatements: () => asSuperuser('ALTER ROLE latchkey RESET log_statement'),

@@ -31,9 +31,9 @@ const FULL = {
   warmUpRequests: 20_000,
   countedMints: 10_000,
   memoryMints: 100_000,
-  passes: 150,
+  passes: 2000,
 }
-const QUICK = { pairs: 3, durationMs: 2000, warmUpRequests: 3000, countedMints: 1000, memoryMints: 8000, passes: 30 }
+const QUICK = { pairs: 3, durationMs: 2000, warmUpRequests: 3000, countedMints: 1000, memoryMints: 8000, passes: 300 }
 const CONNECTIONS = 32
 const HOSTS = 10
 
@@ -67,6 +67,7 @@ async function setUp({ nodeOptions, plan }: Options, isPinned: boolean, onStop: 
     const seeder = createSeeder(port, secrets)
     return await seeder.createPasses(plan.passes, await seeder.connectHosts(HOSTS))
   })
+  await database.analyze()
   const order = { connections: CONNECTIONS, paths, recallSecret: secrets.recallSecret }
   return { database, zoom, load, order, withService }
 }
