@@ -1,8 +1,10 @@
 import pg from 'pg'
-import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import '../../src/app.ts' // what declares statements
 import '../../src/migrate.ts'
-import { declaredStatements } from '../../src/lib/sql.ts'
+import { DEFAULT_TENANT_ID } from '../../src/default-tenant.ts'
+import { declaredStatements, FUNCTION_SCHEMA } from '../../src/lib/sql.ts'
+import { buildTestApp } from '../helpers/app.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { asFunction, bodyOf, planIn } from '../helpers/plans.ts'
 
@@ -42,6 +44,16 @@ async function lookupsOf(client: pg.Client, body: string): Promise<string[]> {
   return lookups(rows[0]['QUERY PLAN'][0].Plan)
 }
 
+/** What one whom no policy binds asks of indexes, and the other does not. */
+async function lookupsLost(bound: pg.Client, free: pg.Client, body: string): Promise<string[]> {
+  const left = await lookupsOf(bound, body)
+  return (await lookupsOf(free, body)).filter((lookup) => {
+    const at = left.indexOf(lookup)
+    if (at >= 0) left.splice(at, 1)
+    return at < 0
+  })
+}
+
 test('policies cost no statement its index', async () => {
   const setUp = `${BY_INDEX_WHERE_POSSIBLE} SET plan_cache_mode = force_generic_plan`
   const superuser = new pg.Client({ connectionString: database.adminUrl }) // whom no policy binds
@@ -50,17 +62,70 @@ test('policies cost no statement its index', async () => {
   await superuser.query(setUp)
   await asFunction(database, async (owner) => {
     await owner.query(setUp)
-    for (const { name, body } of declaredStatements()) {
-      const left = await lookupsOf(owner, body)
-      const lost = (await lookupsOf(superuser, body)).filter((lookup) => {
-        const at = left.indexOf(lookup)
-        if (at >= 0) left.splice(at, 1)
-        return at < 0
-      })
-      expect.soft(lost, name).toEqual([])
-    }
+    for (const { name, body } of declaredStatements())
+      expect.soft(await lookupsLost(owner, superuser, body), name).toEqual([])
   })
   expect(declaredStatements().length).toBeGreaterThan(200)
+})
+
+test('nor to a query of the API', async () => {
+  const asked = vi.spyOn(pg.Client.prototype, 'query')
+  const t = await buildTestApp()
+  const host = await t.connectHost('user-1', 'host@example.com')
+  const pass = await t.createPass({
+    meeting: '85996249517',
+    host: { host_id: host.id },
+    on_behalf_of: { host_id: host.id },
+  })
+  const zoomUser = `zoom_user_id=${host.zoom_user_id}`
+  for (const query of [
+    '',
+    '?email=a@b.example',
+    '?status=connected',
+    '?external_user_id=user-1',
+    `?${zoomUser}`,
+    '?sort=next_pass',
+  ])
+    await t.api('GET', `/v1/hosts${query}`)
+  await t.api('PUT', '/v1/meetings/85996249518', { body: { external_user_id: 'user-1' } })
+  await t.api('PATCH', `/v1/passes/${pass.id}`, { body: { metadata: { a: 'b' } } })
+  const paths = [
+    'meetings',
+    `meetings?host_id=${host.id}`,
+    'meetings/85996249517',
+    'meetings/85996249517/explain',
+    'passes',
+  ]
+  paths.push(
+    `passes/${pass.id}`,
+    'passes?meeting_id=85996249517',
+    `passes/${pass.id}/explain`,
+    'mints',
+    `mints?host_id=${host.id}`,
+  )
+  paths.push(`mints?pass_id=${pass.id}`, 'mints?meeting_id=85996249517', 'organizations', 'audit', 'webhook-endpoints')
+  for (const path of paths) expect.soft((await t.api('GET', `/v1/${path}`)).statusCode, path).toBe(200)
+  const texts = asked.mock.calls.map(
+    ([query]) => (typeof query === 'string' ? query : (query as { text?: string })?.text) ?? '',
+  )
+  asked.mockRestore()
+
+  const [bound, free] = [
+    new pg.Client({ connectionString: t.database.appUrl }),
+    new pg.Client({ connectionString: t.database.adminUrl }),
+  ]
+  onTestFinished(async () => void (await Promise.all([bound.end(), free.end()])))
+  for (const client of [bound, free]) {
+    await client.connect()
+    await client.query(
+      `${BY_INDEX_WHERE_POSSIBLE} SET plan_cache_mode = force_generic_plan; SET app.tenant_id = '${DEFAULT_TENANT_ID}'`,
+    )
+  }
+  const queries = new Set(
+    texts.filter((text) => /^\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b/.test(text) && !text.includes(FUNCTION_SCHEMA)),
+  )
+  for (const text of queries) expect.soft(await lookupsLost(bound, free, text), text).toEqual([])
+  expect(queries.size).toBeGreaterThan(20)
 })
 
 const HOSTS = 5000

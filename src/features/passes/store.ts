@@ -73,6 +73,7 @@ export interface PassStore extends TenantPassStore {
   approachingAcrossTenants(refreshMarginSeconds: number): Promise<ApproachingGrant[]>
 }
 
+// A CASE and not COALESCE, for which Postgres, under policies, would read every host of the tenant
 const PASSES = Prisma.sql`
   SELECT p.id, p.meeting_id AS "meetingId", p.external_user_id AS "externalUserId", p.kinds, p.join_at AS "joinAt", p.expires_at AS "expiresAt", p.metadata,
          p.created_at AS "createdAt",
@@ -86,7 +87,7 @@ const PASSES = Prisma.sql`
     FROM passes p
     LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
     LEFT JOIN host_states h ON h.tenant_id = p.tenant_id
-                            AND h.external_user_id = COALESCE(p.external_user_id, m.external_user_id)`
+                            AND h.external_user_id = CASE WHEN p.external_user_id IS NULL THEN m.external_user_id ELSE p.external_user_id END`
 
 const RESOLVE = mintStatement(
   'pass_resolve',
