@@ -113,7 +113,7 @@ test('where thousands of hosts change at once, the first events arrive while the
   await rows(
     t,
     `INSERT INTO webhook_events (tenant_id, type, subject_id)
-     SELECT $1, 'host.connected', gen_random_uuid() FROM generate_series(1, 3000)`,
+     SELECT $1, 'host.connected', gen_random_uuid() FROM generate_series(1, 20000)`,
     [told.tenantId],
   )
   const { services, app } = t

@@ -109,7 +109,7 @@ describe('latchkey keys rotate', () => {
     await seedDataKeys(t, 3)
     const [broken] = await rows<{ id: string }>(
       t,
-      `UPDATE data_keys SET wrapped = overlay(wrapped PLACING '\\x00'::bytea FROM 20)
+      `UPDATE data_keys SET wrapped = set_byte(wrapped, 19, get_byte(wrapped, 19) # 1)
         WHERE id = (SELECT min(id::text)::uuid FROM data_keys) RETURNING id`,
     )
     const said = await rotate(t)
