@@ -108,3 +108,10 @@ export function createSql(pool: Pool): Sql {
     },
   }
 }
+
+/**
+ * COALESCE of two columns, in SQL, for a condition on a table under policies. Postgres fears that COALESCE itself may tell of rows that a
+ * policy hides: it would read every row of the tenant instead of asking the index for the one (ADR 0023).
+ */
+export const eitherOf = (first: string, second: string): string =>
+  `CASE WHEN ${first} IS NULL THEN ${second} ELSE ${first} END`

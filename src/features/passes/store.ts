@@ -1,5 +1,5 @@
 import { Prisma, type PrismaClient } from '../../generated/prisma/client.ts'
-import { type MintSql, mintStatement, type Sql, statement } from '../../lib/sql.ts'
+import { eitherOf, type MintSql, mintStatement, type Sql, statement } from '../../lib/sql.ts'
 import { perTenant } from '../../plugins/with-tenant.ts'
 import { ageOf, leastIdOf } from '../../retention.ts'
 import type { PassKind } from '../../zoom/scopes.ts'
@@ -73,7 +73,6 @@ export interface PassStore extends TenantPassStore {
   approachingAcrossTenants(refreshMarginSeconds: number): Promise<ApproachingGrant[]>
 }
 
-// A CASE and not COALESCE, for which Postgres, under policies, would read every host of the tenant
 const PASSES = Prisma.sql`
   SELECT p.id, p.meeting_id AS "meetingId", p.external_user_id AS "externalUserId", p.kinds, p.join_at AS "joinAt", p.expires_at AS "expiresAt", p.metadata,
          p.created_at AS "createdAt",
@@ -87,7 +86,7 @@ const PASSES = Prisma.sql`
     FROM passes p
     LEFT JOIN meetings m ON m.tenant_id = p.tenant_id AND m.meeting_id = p.meeting_id
     LEFT JOIN host_states h ON h.tenant_id = p.tenant_id
-                            AND h.external_user_id = CASE WHEN p.external_user_id IS NULL THEN m.external_user_id ELSE p.external_user_id END`
+                            AND h.external_user_id = ${Prisma.raw(eitherOf('p.external_user_id', 'm.external_user_id'))}`
 
 const RESOLVE = mintStatement(
   'pass_resolve',
